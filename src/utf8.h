@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * utf8.h -- is this UTF-8?  Whole strings, and streams that arrive in pieces.
+ *
+ * The rules are those of RFC 3629: no overlong forms, no surrogates, nothing
+ * above U+10FFFF.
+ */
+#ifndef RD_SRC_UTF8_H
+#define RD_SRC_UTF8_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <redistribute/slice.h>
+
+/* Between pieces of a stream; zero it to start. */
+struct rd_utf8 {
+	uint8_t need;   /* continuation bytes still to come */
+	uint8_t lowest; /* bounds of the next continuation byte */
+	uint8_t highest;
+};
+
+/* The next bytes of a stream; false as soon as no continuation could make it
+ * UTF-8.  After false the state is of no use. */
+bool rd_utf8_feed(struct rd_utf8 *u, struct rd_slice bytes);
+/* May the stream end here, between two characters? */
+static inline bool rd_utf8_done(const struct rd_utf8 *u)
+{
+	return u->need == 0;
+}
+/* Is the whole of it UTF-8? */
+bool rd_utf8_valid(struct rd_slice bytes);
+
+#endif
