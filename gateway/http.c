@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http.c -- reads one HTTP/1.1 request head; see http.h.
+ *
+ * Two passes.  While the head comes in, each new byte is looked at once: does
+ * it end the head, and may it stand in one at all?  So a client that speaks
+ * something else, or ends its lines otherwise, is refused at its first wrong
+ * byte, and one that sends a byte at a time costs no more than one that does
+ * not.  When the blank line is there, the second pass reads lines and fields.
+ *
+ * The headers that matter are a table of name and function.  All others are
+ * checked for their form and stay where they are; rd_http_header() finds them.
+ *
+ * Not here: bodies (the gateway reads none), what is answered (http_answer.c),
+ * which paths exist, and the ops port, which is libevent's.
+ */
+#include "gateway/http.h"
+#include "gateway/crypto.h"
+
+#include <strings.h>
+
+/* --- characters, RFC 9110 section 5.6.2, RFC 3986 section 2 -------------- */
+
+/* What may stand in one beside letters and digits. */
+#define TOKEN  "!#$%&'*+-.^_`|~"
+#define HOST   "!$%&'()*+,-.:;=[]_~"
+#define BASE64 "+/"
+
+static bool is_alnum(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+	       (c >= 'A' && c <= 'Z');
+}
+
+/* Letters, digits and these marks only? */
+static bool all(struct rd_slice s, const char *marks)
+{
+	size_t count = strlen(marks);
+
+	for (size_t i = 0; i < s.len; i++)
+		if (!is_alnum(s.data[i]) && !memchr(marks, s.data[i], count))
+			return false;
+	return true;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* --- slices -------------------------------------------------------------- */
+
+static struct rd_slice skip(struct rd_slice s, size_t n)
+{
+	return (struct rd_slice){s.data + n, s.len - n};
+}
+
+static struct rd_slice trim(struct rd_slice s)
+{
+	while (s.len > 0 && is_blank(s.data[0]))
+		s = skip(s, 1);
+	while (s.len > 0 && is_blank(s.data[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+/* Takes what stands before the first c off the front of s, and c too; false,
+ * changing nothing, where there is no c. */
+static bool cut(struct rd_slice *s, char c, struct rd_slice *before_out)
+{
+	const char *at = s->len == 0 ? NULL : memchr(s->data, c, s->len);
+
+	if (at == NULL)
+		return false;
+	*before_out = (struct rd_slice){s->data, (size_t)(at - s->data)};
+	*s = skip(*s, before_out->len + 1);
+	return true;
+}
+
+/* Equal but for the case of letters. */
+static bool same(struct rd_slice a, struct rd_slice b)
+{
+	return a.len == b.len &&
+	       (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
+}
+
+/* Digits only, no more than fit; RD_EFORMAT otherwise. */
+static int number(struct rd_slice s, uint64_t *n_out)
+{
+	uint64_t n = 0;
+
+	if (s.len == 0)
+		return RD_EFORMAT;
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned digit = (unsigned char)s.data[i] - (unsigned)'0';
+
+		if (digit > 9 || n > (UINT64_MAX - digit) / 10)
+			return RD_EFORMAT;
+		n = n * 10 + digit;
+	}
+	*n_out = n;
+	return RD_OK;
+}
+
+/* --- lines and lists ----------------------------------------------------- */
+
+struct field {
+	struct rd_slice name;
+	struct rd_slice value; /* without the blanks around it */
+	struct rd_slice below; /* the lines that follow */
+};
+
+/* Takes one header line, RFC 9112 section 5.  A line that is folded begins
+ * with a blank, which is no token, and so is refused. */
+static int take_field(struct rd_slice *lines, struct field *field_out)
+{
+	struct rd_slice line;
+
+	if (!cut(lines, '\r', &line))
+		return RD_EFORMAT;
+	*lines = skip(*lines, 1); /* the LF, which the scan has seen */
+	if (!cut(&line, ':', &field_out->name) || field_out->name.len == 0 ||
+	    !all(field_out->name, TOKEN))
+		return RD_EFORMAT;
+	field_out->value = trim(line);
+	field_out->below = *lines;
+	return RD_OK;
+}
+
+/* The next line of this name; false where there is none any more. */
+static bool find_field(struct rd_slice *lines, struct rd_slice name,
+		       struct rd_slice *value_out)
+{
+	struct field field;
+
+	while (lines->len > 0 && take_field(lines, &field) == RD_OK) {
+		if (same(field.name, name)) {
+			*value_out = field.value;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool rd_http_header(const struct rd_http_request *req, const char *name,
+		    struct rd_slice *value_out)
+{
+	struct rd_slice lines = req->lines;
+
+	return find_field(&lines, rd_slice_str(name), value_out);
+}
+
+/* Takes the next item of a line, up to a comma that is not quoted. */
+static struct rd_slice take_item(struct rd_slice *rest)
+{
+	struct rd_slice item = {rest->data, 0};
+	bool quoted = false;
+
+	while (item.len < rest->len) {
+		char c = rest->data[item.len];
+
+		if (c == ',' && !quoted)
+			break;
+		if (c == '"')
+			quoted = !quoted;
+		else if (c == '\\' && quoted && item.len + 1 < rest->len)
+			item.len++;
+		item.len++;
+	}
+	*rest = skip(*rest, item.len < rest->len ? item.len + 1 : item.len);
+	return trim(item);
+}
+
+bool rd_http_list_next(struct rd_http_list *list, struct rd_slice *item_out)
+{
+	do {
+		while (list->rest.len > 0) {
+			struct rd_slice item = take_item(&list->rest);
+
+			if (item.len > 0) {
+				*item_out = item;
+				return true;
+			}
+		}
+	} while (find_field(&list->lines, list->name, &list->rest));
+	return false;
+}
+
+static bool lists(struct rd_slice value, const char *wanted)
+{
+	struct rd_http_list list = {.rest = value};
+	struct rd_slice item;
+
+	while (rd_http_list_next(&list, &item))
+		if (same(item, rd_slice_str(wanted)))
+			return true;
+	return false;
+}
+
+/* --- the headers that matter --------------------------------------------- */
+
+/* Stores a value that may come once only. */
+static int once(struct rd_slice *slot, struct rd_slice value)
+{
+	if (slot->data != NULL)
+		return RD_EFORMAT;
+	*slot = value;
+	return RD_OK;
+}
+
+static int on_host(struct rd_http_request *req, const struct field *f)
+{
+	if (!all(f->value, HOST))
+		return RD_EFORMAT;
+	return once(&req->host, f->value);
+}
+
+static int on_upgrade(struct rd_http_request *req, const struct field *f)
+{
+	req->upgrade_websocket |= lists(f->value, "websocket");
+	return RD_OK;
+}
+
+static int on_connection(struct rd_http_request *req, const struct field *f)
+{
+	req->connection_upgrade |= lists(f->value, "upgrade");
+	return RD_OK;
+}
+
+static int on_version(struct rd_http_request *req, const struct field *f)
+{
+	uint64_t n;
+
+	if (req->ws_version != 0)
+		return RD_EFORMAT;
+	if (number(f->value, &n) == RD_OK && n <= 255)
+		req->ws_version = (int)n;
+	return RD_OK;
+}
+
+/* The first line begins the list, the walk finds the others. */
+static int begin(struct rd_http_list *list, const struct field *f)
+{
+	if (list->name.len == 0)
+		*list = (struct rd_http_list){f->value, f->below, f->name};
+	return RD_OK;
+}
+
+static int on_protocol(struct rd_http_request *req, const struct field *f)
+{
+	return begin(&req->protocols, f);
+}
+
+static int on_extensions(struct rd_http_request *req, const struct field *f)
+{
+	return begin(&req->extensions, f);
+}
+
+static int on_length(struct rd_http_request *req, const struct field *f)
+{
+	struct rd_slice again, below = f->below;
+
+	if (find_field(&below, f->name, &again))
+		return RD_EFORMAT;
+	return number(f->value, &req->content_length);
+}
+
+static int on_transfer_encoding(struct rd_http_request *req,
+				const struct field *f)
+{
+	(void)f;
+	req->transfer_encoding = true;
+	return RD_OK;
+}
+
+#define SLOT(member) offsetof(struct rd_http_request, member)
+
+static const struct header {
+	const char *name;
+	int (*take)(struct rd_http_request *req, const struct field *f);
+	size_t slot; /* without a function: where to keep the only value */
+} headers[] = {
+    {"Host", on_host, 0},
+    {"Origin", NULL, SLOT(origin)},
+    {"Upgrade", on_upgrade, 0},
+    {"Connection", on_connection, 0},
+    {"Sec-WebSocket-Key", NULL, SLOT(ws_key)}, /* see check_key() */
+    {"Sec-WebSocket-Version", on_version, 0},
+    {"Sec-WebSocket-Protocol", on_protocol, 0},
+    {"Sec-WebSocket-Extensions", on_extensions, 0},
+    {"User-Agent", NULL, SLOT(user_agent)},
+    {"Last-Event-ID", NULL, SLOT(last_event_id)},
+    {"Content-Length", on_length, 0},
+    {"Transfer-Encoding", on_transfer_encoding, 0},
+};
+
+static int take_header(struct rd_http_request *req, const struct field *f)
+{
+	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
+		const struct header *h = &headers[i];
+
+		if (!same(f->name, rd_slice_str(h->name)))
+			continue;
+		if (h->take != NULL)
+			return h->take(req, f);
+		return once((void *)((char *)req + h->slot), f->value);
+	}
+	return RD_OK;
+}
+
+static int parse_headers(struct rd_http_request *req)
+{
+	struct rd_slice lines = req->lines;
+	struct field field;
+	int err = RD_OK;
+
+	while (err == RD_OK && lines.len > 0) {
+		err = take_field(&lines, &field);
+		if (err == RD_OK)
+			err = take_header(req, &field);
+	}
+	return err;
+}
+
+/* --- the request line, RFC 9112 section 3 -------------------------------- */
+
+/* Takes "http://" and its like off an absolute target, and the authority. */
+static int take_authority(struct rd_slice *target, struct rd_slice *host_out)
+{
+	static const char *const schemes[] = {"http://", "https://", "ws://",
+					      "wss://"};
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
+		struct rd_slice scheme = rd_slice_str(schemes[i]);
+		size_t n = 0;
+
+		if (target->len < scheme.len ||
+		    !same((struct rd_slice){target->data, scheme.len}, scheme))
+			continue;
+		*target = skip(*target, scheme.len);
+		while (n < target->len && target->data[n] != '/' &&
+		       target->data[n] != '?')
+			n++;
+		*host_out = (struct rd_slice){target->data, n};
+		*target = skip(*target, n);
+		return n > 0 && all(*host_out, HOST) ? RD_OK : RD_EFORMAT;
+	}
+	return RD_EFORMAT;
+}
+
+/* Origin form or absolute form; no fragment, visible ASCII only.  The host of
+ * an absolute target goes to host_out, else that is left alone. */
+static int parse_target(struct rd_http_request *req, struct rd_slice *host_out)
+{
+	struct rd_slice rest = req->target;
+
+	for (size_t i = 0; i < rest.len; i++)
+		if (rest.data[i] <= ' ' || rest.data[i] > '~' ||
+		    rest.data[i] == '#')
+			return RD_EFORMAT;
+	if (rest.len == 0)
+		return RD_EFORMAT;
+	if (rest.data[0] != '/' && take_authority(&rest, host_out) != RD_OK)
+		return RD_EFORMAT;
+	if (cut(&rest, '?', &req->path))
+		req->query = rest;
+	else
+		req->path = rest;
+	if (req->path.len == 0)
+		req->path = rd_slice_str("/");
+	return RD_OK;
+}
+
+static int parse_version(struct rd_slice s, int *minor_out)
+{
+	static const char major[] = "HTTP/1.";
+
+	if (s.len != sizeof(major) || memcmp(s.data, major, s.len - 1) != 0 ||
+	    s.data[s.len - 1] < '0' || s.data[s.len - 1] > '9')
+		return RD_EFORMAT;
+	*minor_out = s.data[s.len - 1] - '0';
+	return RD_OK;
+}
+
+static int parse_request_line(struct rd_slice line, struct rd_http_request *req,
+			      struct rd_slice *host_out)
+{
+	if (!cut(&line, ' ', &req->method) || req->method.len == 0 ||
+	    !all(req->method, TOKEN) || !cut(&line, ' ', &req->target) ||
+	    parse_version(line, &req->minor) != RD_OK)
+		return RD_EFORMAT;
+	return parse_target(req, host_out);
+}
+
+/* --- the head ------------------------------------------------------------ */
+
+/* 16 bytes are 22 characters of base64 and "==". */
+static void check_key(struct rd_slice *key)
+{
+	if (key->len != RD_WS_KEY_LEN || key->data[22] != '=' ||
+	    key->data[23] != '=' ||
+	    !all((struct rd_slice){key->data, 22}, BASE64))
+		*key = (struct rd_slice){NULL, 0};
+}
+
+/* The second pass: head is complete and its lines end as they must. */
+static int parse(struct rd_slice head, struct rd_http_request *req)
+{
+	struct rd_slice host = {NULL, 0}, line;
+	int err;
+
+	head.len -= 2; /* the blank line */
+	if (!cut(&head, '\r', &line))
+		return RD_EFORMAT;
+	req->lines = skip(head, 1);
+	err = parse_request_line(line, req, &host);
+	if (err == RD_OK)
+		err = parse_headers(req);
+	if (err != RD_OK)
+		return err;
+	if (req->minor > 0 && req->host.data == NULL)
+		return RD_EFORMAT; /* RFC 9112 section 3.2 */
+	if (host.data != NULL)
+		req->host = host;
+	check_key(&req->ws_key);
+	return RD_OK;
+}
+
+/*
+ * The first pass, from *at: RD_OK when *at is behind the blank line,
+ * RD_EAGAIN at the end of the bytes, RD_EFORMAT at a byte that may not be
+ * there.  A CR that is last is judged with the byte behind it.
+ */
+static int scan(struct rd_slice head, size_t *at)
+{
+	for (size_t i = *at; i < head.len; i++) {
+		unsigned char c = (unsigned char)head.data[i];
+		bool after_cr = i > 0 && head.data[i - 1] == '\r';
+
+		*at = i;
+		if (after_cr != (c == '\n'))
+			return RD_EFORMAT;
+		if (c == '\n' && i >= 3 && head.data[i - 2] == '\n') {
+			*at = i + 1;
+			return RD_OK;
+		}
+		if ((c < ' ' && c != '\r' && c != '\n' && c != '\t') ||
+		    c == 0x7f)
+			return RD_EFORMAT;
+	}
+	*at = head.len;
+	return RD_EAGAIN;
+}
+
+int rd_http_parse(struct rd_slice head, size_t max_head,
+		  struct rd_http_request *req_out, size_t *used_inout)
+{
+	struct rd_http_request req = {.minor = 0};
+	int err;
+
+	if (head.len > max_head)
+		head.len = max_head;
+	err = scan(head, used_inout);
+	if (err == RD_EAGAIN && head.len == max_head)
+		return RD_ETOOBIG;
+	if (err != RD_OK)
+		return err;
+	head.len = *used_inout;
+	err = parse(head, &req);
+	if (err == RD_OK)
+		*req_out = req;
+	return err;
+}
