@@ -33,7 +33,7 @@ char *rd_buf_room(struct rd_buf *b, size_t n)
 	if (b->mem != NULL && b->head + b->len + n <= b->cap)
 		return b->mem + b->head + b->len;
 	/* Moving down is paid for by the bytes that were dropped. */
-	if (b->head >= b->len && b->len + n <= b->cap) {
+	if (b->mem != NULL && b->head >= b->len && b->len + n <= b->cap) {
 		memmove(b->mem, b->mem + b->head, b->len);
 		b->head = 0;
 		return b->mem + b->len;

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config.c -- settings from file, environment and flags, and back.
+ *
+ * Every function walks the table of options.c; see config.h for the order of
+ * precedence.  The only file that uses inih.
+ *
+ * inih gives its handler no line number (unless it was built for that), so we
+ * hand it the lines ourselves and count them.  What it takes for a comment at
+ * the end of a line is switched off, because values are commands and addresses
+ * that may hold a semicolon; so is its limit of 200 bytes a line.  An inih
+ * without these switches (RD_INIH_SWITCHES says so) cuts neither silently: a
+ * line that does not fit is an error.
+ *
+ * Not here: what one value may be (options.c), which values go together
+ * (config_check.c).
+ */
+#include "src/config.h"
+#include "src/mem.h"
+#include "src/options.h"
+#include "src/uri.h"
+
+#include <ini.h>
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FILE_LINE_MAX 65536 /* bytes of a line in the file */
+
+void rd_config_init(struct rd_config *cfg)
+{
+	const struct rd_option *o;
+
+	*cfg = (struct rd_config){0};
+	rd_option_each (o)
+		rd_option_init(o, cfg);
+}
+
+void rd_config_fini(struct rd_config *cfg)
+{
+	const struct rd_option *o;
+
+	rd_option_each (o)
+		rd_option_fini(o, cfg);
+}
+
+/* One file while it is read. */
+struct reading {
+	struct rd_config *cfg;
+	FILE *file;
+	const char *path;
+	int line;      /* the one that inih was given last */
+	int bad_line;  /* the one that why is about; 0 for none yet */
+	bool too_long; /* a line did not fit: nothing more is read */
+	struct rd_buf *why;
+};
+
+static char *read_line(char *line, int size, void *arg)
+{
+	struct reading *r = arg;
+	size_t len;
+
+	if (r->too_long || fgets(line, size, r->file) == NULL)
+		return NULL;
+	r->line++;
+	len = strlen(line);
+	if ((int)len == size - 1 && line[len - 1] != '\n') {
+		r->too_long = true;
+		return NULL;
+	}
+	return line;
+}
+
+/* For inih: 1 for good, 0 for an error. */
+static int take_pair(void *arg, const char *section, const char *name,
+		     const char *value)
+{
+	struct reading *r = arg;
+	const struct rd_option *o;
+	char *where = NULL;
+	int err = RD_EINVAL;
+
+	if (r->bad_line > 0)
+		return 0; /* the first error is told */
+	o = rd_option_find(rd_slice_str(name));
+	if (*section != '\0' && strcmp(section, "redistribute") != 0) {
+		rd_buf_addf(r->why,
+			    "%s:%d: unknown section [%s], expected "
+			    "[redistribute] or none",
+			    r->path, r->line, section);
+	} else if (o == NULL) {
+		rd_buf_addf(r->why, "%s:%d: unknown option \"%s\"", r->path,
+			    r->line, name);
+	} else {
+		where = rd_asprintf("%s:%d: %s", r->path, r->line, name);
+		err = rd_option_set(o, r->cfg, value == NULL ? "" : value,
+				    RD_SOURCE_FILE, where, r->why);
+		free(where);
+	}
+	if (err != RD_OK)
+		r->bad_line = r->line;
+	return err == RD_OK;
+}
+
+static void set_switches(void)
+{
+#ifdef RD_INIH_SWITCHES
+	ini_allow_inline_comments = false;
+	ini_allow_multiline = false;
+	ini_use_stack = false;
+	ini_initial_alloc = ini_max_line = FILE_LINE_MAX;
+#endif
+}
+
+int rd_config_file(struct rd_config *cfg, const char *path, struct rd_buf *why)
+{
+	struct reading r = {.cfg = cfg, .path = path, .why = why};
+	size_t was = why->len;
+	int bad;
+
+	r.file = fopen(path, "re");
+	if (r.file == NULL) {
+		rd_buf_addf(why, "%s: %s", path, strerror(errno));
+		return RD_ECONFIG;
+	}
+	set_switches();
+	errno = 0;
+	bad = ini_parse_stream(read_line, &r, take_pair, &r);
+	if (ferror(r.file)) {
+		rd_buf_cut(why, was);
+		rd_buf_addf(why, "%s: %s", path, strerror(errno));
+		bad = -1;
+	} else if (bad > 0 && (r.bad_line == 0 || bad < r.bad_line)) {
+		rd_buf_cut(why, was);
+		rd_buf_addf(why, "%s:%d: expected name = value", path, bad);
+	} else if (bad == 0 && r.too_long) {
+		rd_buf_addf(why, "%s:%d: the line is too long", path, r.line);
+		bad = r.line;
+	}
+	fclose(r.file);
+	return bad == 0 ? RD_OK : RD_ECONFIG;
+}
+
+/* REDISTRIBUTE_DRAIN_TIMEOUT; free it. */
+static char *variable_name(const struct rd_option *o)
+{
+	char *name = rd_asprintf("REDISTRIBUTE_%s", o->name);
+
+	for (char *p = name; *p != '\0'; p++)
+		*p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+	return name;
+}
+
+/* Cuts at newlines where there are any, else at commas (and blanks there). */
+static int set_list(const struct rd_option *o, struct rd_config *cfg,
+		    const char *value, const char *where, struct rd_buf *why)
+{
+	bool lines = strchr(value, '\n') != NULL;
+	char *copy = rd_strdup(value), *save = NULL, *item;
+	int err = rd_option_set(o, cfg, "", RD_SOURCE_ENV, where, why);
+
+	for (item = strtok_r(copy, lines ? "\n" : ",", &save);
+	     err == RD_OK && item != NULL;
+	     item = strtok_r(NULL, lines ? "\n" : ",", &save)) {
+		size_t len;
+
+		if (!lines) {
+			item += strspn(item, " \t");
+			len = strlen(item);
+			while (len > 0 && strchr(" \t", item[len - 1]))
+				item[--len] = '\0';
+		}
+		if (*item != '\0')
+			err = rd_option_set(o, cfg, item, RD_SOURCE_ENV, where,
+					    why);
+	}
+	free(copy);
+	return err;
+}
+
+int rd_config_env(struct rd_config *cfg, struct rd_buf *why)
+{
+	const struct rd_option *o;
+	int err = RD_OK;
+
+	rd_option_each (o) {
+		char *name = variable_name(o);
+		const char *value = getenv(name);
+
+		if (value != NULL && o->kind == RD_OPTION_LIST)
+			err = set_list(o, cfg, value, name, why);
+		else if (value != NULL)
+			err = rd_option_set(o, cfg, value, RD_SOURCE_ENV, name,
+					    why);
+		free(name);
+		if (err != RD_OK)
+			return RD_ECONFIG;
+	}
+	return RD_OK;
+}
+
+/* The name in "--name" or "--name=value", value NULL where there is no '='. */
+static bool split_flag(const char *arg, struct rd_slice *name_out,
+		       const char **value_out)
+{
+	const char *eq;
+
+	if (strncmp(arg, "--", 2) != 0)
+		return false;
+	eq = strchr(arg, '=');
+	*value_out = eq == NULL ? NULL : eq + 1;
+	*name_out = eq == NULL
+			? rd_slice_str(arg + 2)
+			: (struct rd_slice){arg + 2, (size_t)(eq - arg - 2)};
+	return name_out->len > 0;
+}
+
+/* The value of a flag that needs one, in the next word where there is no '='.
+ */
+static int flag_value(int argc, char **argv, int *at, const char **value,
+		      struct rd_buf *why)
+{
+	if (*value == NULL) {
+		if (*at + 1 >= argc || !strncmp(argv[*at + 1], "--", 2)) {
+			rd_buf_addf(why, "%s: expected a value behind it",
+				    argv[*at]);
+			return RD_EINVAL;
+		}
+		*value = argv[++*at];
+	}
+	++*at;
+	return RD_OK;
+}
+
+/* --insecure, --no-insecure, --insecure=no */
+static int switch_flag(const struct rd_option *o, struct rd_config *cfg,
+		       bool negated, const char *value, const char *where,
+		       struct rd_buf *why)
+{
+	if (negated && value != NULL) {
+		rd_buf_addf(why, "--no-%s: expected no value", o->name);
+		return RD_EINVAL;
+	}
+	if (value == NULL)
+		value = negated ? "no" : "yes";
+	return rd_option_set(o, cfg, value, RD_SOURCE_FLAG, where, why);
+}
+
+int rd_config_flag(struct rd_config *cfg, int argc, char **argv, int *at,
+		   struct rd_buf *why)
+{
+	const struct rd_option *o;
+	struct rd_slice name;
+	const char *value;
+	bool negated = false;
+	char *where;
+	int err;
+
+	if (*at >= argc || !split_flag(argv[*at], &name, &value))
+		return RD_ENOTFOUND;
+	o = rd_option_find(name);
+	if (o == NULL && name.len > 3 && !memcmp(name.data, "no-", 3)) {
+		negated = true;
+		o = rd_option_find(
+		    (struct rd_slice){name.data + 3, name.len - 3});
+	}
+	if (o == NULL || (negated && o->kind != RD_OPTION_BOOL))
+		return RD_ENOTFOUND;
+	where = rd_asprintf("--%s", o->name);
+	if (o->kind == RD_OPTION_BOOL) {
+		++*at;
+		err = switch_flag(o, cfg, negated, value, where, why);
+	} else {
+		err = flag_value(argc, argv, at, &value, why);
+		if (err == RD_OK)
+			err = rd_option_set(o, cfg, value, RD_SOURCE_FLAG,
+					    where, why);
+	}
+	free(where);
+	return err;
+}
+
+/* Is it a flag, and not a word like "-" or "-10"? */
+static bool looks_like_flag(const char *arg)
+{
+	return arg[0] == '-' && arg[1] != '\0' &&
+	       !isdigit((unsigned char)arg[1]);
+}
+
+/* All flags from first on; the file of --config goes to *path. */
+static int take_flags(struct rd_config *cfg, int argc, char **argv, int first,
+		      char **rest, int *rest_count, const char **path,
+		      struct rd_buf *why)
+{
+	int at = first, err;
+
+	*rest_count = 0;
+	while (at < argc && strcmp(argv[at], "--") != 0) {
+		struct rd_slice name;
+		const char *value;
+
+		err = rd_config_flag(cfg, argc, argv, &at, why);
+		if (err == RD_OK)
+			continue;
+		if (err != RD_ENOTFOUND)
+			return err;
+		if (split_flag(argv[at], &name, &value) &&
+		    rd_slice_is(name, "config")) {
+			err = flag_value(argc, argv, &at, &value, why);
+			if (err != RD_OK)
+				return err;
+			*path = value;
+		} else if (looks_like_flag(argv[at])) {
+			rd_buf_addf(why, "%s: unknown flag", argv[at]);
+			return RD_EINVAL;
+		} else {
+			rest[(*rest_count)++] = argv[at++];
+		}
+	}
+	for (at++; at < argc; at++)
+		rest[(*rest_count)++] = argv[at];
+	return RD_OK;
+}
+
+int rd_config_load(struct rd_config *cfg, int argc, char **argv, int first,
+		   char **rest, int *rest_count, struct rd_buf *why)
+{
+	const char *path = getenv("REDISTRIBUTE_CONFIG"), *again;
+	struct rd_config scratch;
+	int err;
+
+	/* Once to find the file and what is wrong, once more at its turn. */
+	rd_config_init(&scratch);
+	err = take_flags(&scratch, argc, argv, first, rest, rest_count, &path,
+			 why);
+	rd_config_fini(&scratch);
+	if (err == RD_OK && path != NULL && *path != '\0')
+		err = rd_config_file(cfg, path, why);
+	if (err == RD_OK)
+		err = rd_config_env(cfg, why);
+	if (err == RD_OK)
+		err = take_flags(cfg, argc, argv, first, rest, rest_count,
+				 &again, why);
+	if (err == RD_OK)
+		err = rd_config_check(cfg, why);
+	return err;
+}
+
+void rd_config_resolve(struct rd_config *cfg)
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	const struct passwd *user;
+
+	if (*cfg->data_dir != '\0')
+		return;
+	free(cfg->data_dir);
+	if (geteuid() == 0) {
+		cfg->data_dir = rd_strdup("/var/lib/redistribute");
+		return;
+	}
+	if (state != NULL && *state == '/') {
+		cfg->data_dir = rd_asprintf("%s/redistribute", state);
+		return;
+	}
+	if (home == NULL || *home == '\0') {
+		user = getpwuid(geteuid());
+		home = user == NULL ? "/tmp" : user->pw_dir;
+	}
+	cfg->data_dir = rd_asprintf("%s/.local/state/redistribute", home);
+}
+
+void rd_config_export(const struct rd_config *cfg)
+{
+	struct rd_buf value = RD_BUF_INIT;
+	const struct rd_option *o;
+
+	rd_option_each (o) {
+		char *name = variable_name(o);
+
+		rd_buf_clear(&value);
+		rd_option_get(o, cfg, &value);
+		if (setenv(name, rd_buf_text(&value), 1) != 0)
+			abort(); /* out of memory */
+		free(name);
+	}
+	unsetenv("REDISTRIBUTE_CONFIG");
+	rd_buf_fini(&value);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config.h -- the settings of a process: defaults, file, environment, flags.
+ *
+ * Later sources win: default < file < environment < flag.  options.def holds
+ * the table; nothing knows a single option by name, except the rules between
+ * options that rd_config_check() judges.
+ *
+ * A supervisor hands its settings to its children through the environment
+ * (rd_config_export), because a target may hold a password and argv is public.
+ */
+#ifndef RD_SRC_CONFIG_H
+#define RD_SRC_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "src/buf.h"
+
+struct rd_strings {
+	char **items; /* owned; count strings */
+	int count;
+	int source; /* which source filled it: a later one starts it anew */
+};
+
+struct rd_config {
+#define STR(member, name, dflt, arg, help)           char *member;
+#define INT(member, name, dflt, min, max, arg, help) int64_t member;
+#define TIME(member, name, dflt, min, max, help)     int64_t member##_ms;
+#define SIZE(member, name, dflt, min, max, help)     int64_t member##_bytes;
+#define BOOL(member, name, help)                     bool member;
+#define ENUM(member, name, dflt, words, help)        char *member;
+#define LIST(member, name, arg, help)                struct rd_strings member;
+#define GROUP(title)
+#include "src/options.def"
+};
+
+/* All defaults.  Strings are owned by the struct, and never NULL. */
+void rd_config_init(struct rd_config *cfg);
+void rd_config_fini(struct rd_config *cfg);
+
+/*
+ * All that follow take a struct that rd_config_init() has filled, and leave
+ * one for rd_config_fini(), whether they succeed or not.
+ *
+ * Each of these sets what its source holds.  RD_ECONFIG with a sentence in
+ * why (naming file and line, variable or flag, and what was expected) where
+ * something is unknown or malformed; cfg is then of no further use.
+ * Variables that are not of the table are ignored: the environment has other
+ * users.  A list is separated by newlines where it holds one, else by commas.
+ */
+RD_MUST_CHECK int rd_config_file(struct rd_config *cfg, const char *path,
+				 struct rd_buf *why);
+RD_MUST_CHECK int rd_config_env(struct rd_config *cfg, struct rd_buf *why);
+/*
+ * Takes one flag from argv[*at] ("--name=value", "--name value", "--switch",
+ * "--no-switch"), moving *at behind it.  RD_ENOTFOUND where argv[*at] is not an
+ * option of the table (then nothing is changed), so that a caller can have
+ * flags of its own; RD_EINVAL with why where the value is missing or wrong.
+ */
+RD_MUST_CHECK int rd_config_flag(struct rd_config *cfg, int argc, char **argv,
+				 int *at, struct rd_buf *why);
+/*
+ * The usual start of a program: environment and flags, and the file that
+ * --config or REDISTRIBUTE_CONFIG names, in the order of precedence;
+ * argv[first] is the first flag.  What is not a flag ends up in rest (borrowed
+ * from argv; the caller gives room for argc), "--" ends the flags.  RD_EINVAL
+ * for a flag (exit 64), RD_ECONFIG for file, environment or rules (exit 78):
+ * it calls rd_config_check(), not rd_config_resolve().
+ */
+RD_MUST_CHECK int rd_config_load(struct rd_config *cfg, int argc, char **argv,
+				 int first, char **rest, int *rest_count,
+				 struct rd_buf *why);
+/* The rules between options and the form of names.  RD_ECONFIG with why. */
+RD_MUST_CHECK int rd_config_check(const struct rd_config *cfg,
+				  struct rd_buf *why);
+/* Fills in what a default leaves to the machine: data_dir. */
+void rd_config_resolve(struct rd_config *cfg);
+
+/* Sets REDISTRIBUTE_* of this process to these settings, and removes
+ * REDISTRIBUTE_CONFIG, so that a child started next has exactly them. */
+void rd_config_export(const struct rd_config *cfg);
+/* Appends "name = value" lines of all settings (passwords masked). */
+void rd_config_dump(const struct rd_config *cfg, struct rd_buf *out);
+/* Appends the part of --help that lists the options. */
+void rd_config_help(struct rd_buf *out);
+/* Calls fn with each name that differs between a and b. */
+void rd_config_diff(const struct rd_config *a, const struct rd_config *b,
+		    void (*fn)(void *arg, const char *name), void *arg);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config_check.c -- the rules between settings, and the form of names.
+ *
+ * The only place that knows options by name.  Each rule is one function that
+ * returns true, or says in one sentence what is wrong and what to do; the
+ * first that fails is told.
+ *
+ * Listening beyond the own machine without a certificate is refused unless
+ * somebody asks for it, because everything, tokens included, would be
+ * readable on the way.
+ *
+ * Not here: bounds of one value, which stand in options.def.
+ */
+#include "src/config.h"
+#include "src/keys.h"
+#include "src/uri.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+
+static bool check_names(const struct rd_config *cfg, struct rd_buf *why)
+{
+	const struct {
+		const char *option, *value;
+		bool may_be_empty;
+	} names[] = {{"prefix", cfg->prefix, false},
+		     {"team", cfg->team, false},
+		     {"node", cfg->node, true}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (names[i].may_be_empty && *names[i].value == '\0')
+			continue;
+		if (!rd_name_valid(rd_slice_str(names[i].value))) {
+			rd_buf_addf(why,
+				    "%s: expected 1 to %d letters, digits, "
+				    "'.', '_' or '-', found \"%s\"",
+				    names[i].option, RD_NAME_MAX,
+				    names[i].value);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool check_consume(const struct rd_config *cfg, struct rd_buf *why)
+{
+	for (int i = 0; i < cfg->consume.count; i++)
+		if (!rd_channel_valid(rd_slice_str(cfg->consume.items[i]))) {
+			rd_buf_addf(why,
+				    "consume: expected a channel name (1 to "
+				    "%d bytes of UTF-8, no control "
+				    "characters, braces balanced), found "
+				    "\"%s\"",
+				    RD_CHANNEL_MAX, cfg->consume.items[i]);
+			return false;
+		}
+	return true;
+}
+
+static bool check_targets(const struct rd_config *cfg, struct rd_buf *why)
+{
+	static const char sentinel[] = "redis+sentinel://";
+	struct rd_buf reason = RD_BUF_INIT;
+	struct rd_uri uri;
+	int err;
+
+	if (*cfg->targets == '\0')
+		return true;
+	if (!strncmp(cfg->targets, sentinel, sizeof(sentinel) - 1)) {
+		rd_buf_adds(why, "targets: Sentinel is not supported yet, "
+				 "expected the address of one server");
+		return false;
+	}
+	err = rd_uri_parse(rd_slice_str(cfg->targets), &uri, &reason);
+	if (err == RD_OK)
+		rd_uri_fini(&uri);
+	else if (strchr(cfg->targets, ',') != NULL)
+		rd_buf_adds(why,
+			    "targets: several targets (shards, a Cluster, "
+			    "Sentinel) are not supported yet, expected one");
+	else
+		rd_buf_addf(why, "targets: %s", rd_buf_text(&reason));
+	rd_buf_fini(&reason);
+	return err == RD_OK;
+}
+
+static bool check_tls(const struct rd_config *cfg, struct rd_buf *why)
+{
+	if ((*cfg->cert == '\0') == (*cfg->key == '\0'))
+		return true;
+	rd_buf_addf(why, "%s is given without %s: TLS needs both",
+		    *cfg->cert != '\0' ? "cert" : "key",
+		    *cfg->cert != '\0' ? "key" : "cert");
+	return false;
+}
+
+static bool is_loopback(const char *host)
+{
+	return !strncmp(host, "127.", 4) || !strcmp(host, "::1") ||
+	       !strcmp(host, "[::1]") || !strcmp(host, "localhost");
+}
+
+static bool check_listening(const struct rd_config *cfg, struct rd_buf *why)
+{
+	if (*cfg->host == '\0' || *cfg->ops_host == '\0') {
+		rd_buf_addf(why, "%s: expected an address to listen on",
+			    *cfg->host == '\0' ? "host" : "ops-host");
+		return false;
+	}
+	if (cfg->insecure)
+		return true;
+	if (!is_loopback(cfg->host) && *cfg->cert == '\0') {
+		rd_buf_addf(why,
+			    "host: %s can be reached from other machines, and "
+			    "without a certificate everybody on the way can "
+			    "read and change what is sent: give cert and key, "
+			    "or insecure to accept that",
+			    cfg->host);
+		return false;
+	}
+	if (!is_loopback(cfg->ops_host) && cfg->ops_port != 0) {
+		rd_buf_addf(why,
+			    "ops-host: %s can be reached from other machines, "
+			    "and health and metrics are told to everybody, "
+			    "without TLS: give insecure to accept that",
+			    cfg->ops_host);
+		return false;
+	}
+	return true;
+}
+
+/* Gateway n serves its ops at ops-port + n. */
+static bool check_ports(const struct rd_config *cfg, struct rd_buf *why)
+{
+	int64_t last = cfg->ops_port + cfg->gateways - 1;
+
+	if (cfg->ops_port == 0 || cfg->gateways == 0)
+		return true;
+	if (last > 65535) {
+		rd_buf_addf(why,
+			    "ops-port: %" PRId64 " and %" PRId64
+			    " gateways, which count up from it, go beyond "
+			    "65535",
+			    cfg->ops_port, cfg->gateways);
+		return false;
+	}
+	if (cfg->port >= cfg->ops_port && cfg->port <= last) {
+		rd_buf_addf(why,
+			    "port: %" PRId64 " is one of the ops ports %" PRId64
+			    " to %" PRId64,
+			    cfg->port, cfg->ops_port, last);
+		return false;
+	}
+	return true;
+}
+
+static bool check_retry(const struct rd_config *cfg, struct rd_buf *why)
+{
+	if (cfg->retry_delay_ms <= cfg->retry_limit_ms)
+		return true;
+	rd_buf_addf(why,
+		    "retry-delay: %" PRId64 " ms is longer than retry-limit, "
+		    "%" PRId64 " ms",
+		    cfg->retry_delay_ms, cfg->retry_limit_ms);
+	return false;
+}
+
+/* scheme://host[:port], as browsers send it: no path, no blank. */
+static bool is_origin(const char *text)
+{
+	const char *p = text, *host;
+
+	if (!strcmp(text, "*"))
+		return true;
+	if (!isalpha((unsigned char)*p))
+		return false;
+	while (isalnum((unsigned char)*p) || (*p != '\0' && strchr("+-.", *p)))
+		p++;
+	if (strncmp(p, "://", 3) != 0)
+		return false;
+	host = p + 3;
+	p = host + strcspn(host, "/?#@ \t\",");
+	if (*p != '\0' || p == host || *host == ':')
+		return false;
+	for (p = host; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20)
+			return false;
+	p = *host == '[' ? strchr(host, ']') : host;
+	p = p == NULL ? NULL : strchr(p, ':');
+	if (*host == '[' && strchr(host, ']') == NULL)
+		return false;
+	return p == NULL ||
+	       (p[1] != '\0' && strspn(p + 1, "0123456789") == strlen(p + 1));
+}
+
+static bool check_origins(const struct rd_config *cfg, struct rd_buf *why)
+{
+	for (int i = 0; i < cfg->origin.count; i++)
+		if (!is_origin(cfg->origin.items[i])) {
+			rd_buf_addf(why,
+				    "origin: expected scheme://host[:port] or "
+				    "*, found \"%s\"",
+				    cfg->origin.items[i]);
+			return false;
+		}
+	return true;
+}
+
+static bool check_pages(const struct rd_config *cfg, struct rd_buf *why)
+{
+	struct stat st;
+
+	if (*cfg->pages == '\0' ||
+	    (stat(cfg->pages, &st) == 0 && S_ISDIR(st.st_mode)))
+		return true;
+	rd_buf_addf(why, "pages: expected a directory, found none at \"%s\"",
+		    cfg->pages);
+	return false;
+}
+
+static bool check_handler(const struct rd_config *cfg, struct rd_buf *why)
+{
+	if (*cfg->handler != '\0')
+		return true;
+	rd_buf_adds(why, "handler: expected what handles a message, found "
+			 "nothing");
+	return false;
+}
+
+int rd_config_check(const struct rd_config *cfg, struct rd_buf *why)
+{
+	static bool (*const rules[])(const struct rd_config *,
+				     struct rd_buf *) = {
+	    check_names,   check_consume,   check_targets, check_tls,
+	    check_ports,   check_origins,   check_pages,   check_retry,
+	    check_handler, check_listening,
+	};
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++)
+		if (!rules[i](cfg, why))
+			return RD_ECONFIG;
+	return RD_OK;
+}

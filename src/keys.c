@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * keys.c -- names of keys in Redis; see keys.h.
+ */
+#include "src/keys.h"
+#include "src/utf8.h"
+
+/* Redis Cluster takes "{}" for no tag at all, and then nothing that stands
+ * beside the channel could share its slot. */
+static bool has_empty_tag(struct rd_slice s)
+{
+	const char *open = memchr(s.data, '{', s.len);
+
+	return open != NULL && open + 1 < s.data + s.len && open[1] == '}';
+}
+
+bool rd_channel_valid(struct rd_slice channel)
+{
+	int open = 0;
+
+	if (channel.len < 1 || channel.len > RD_CHANNEL_MAX)
+		return false;
+	if (has_empty_tag(channel))
+		return false;
+	for (size_t i = 0; i < channel.len; i++) {
+		unsigned char c = (unsigned char)channel.data[i];
+
+		if (c < 0x20 || c == 0x7f)
+			return false;
+		/* U+0080 to U+009F, the C1 controls */
+		if (c == 0xc2 && i + 1 < channel.len &&
+		    (unsigned char)channel.data[i + 1] < 0xa0)
+			return false;
+		if (c == '{')
+			open++;
+		else if (c == '}' && --open < 0)
+			return false;
+	}
+	return open == 0 && rd_utf8_valid(channel);
+}
+
+bool rd_name_valid(struct rd_slice name)
+{
+	static const char extra[] = "._-";
+
+	if (name.len < 1 || name.len > RD_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.data[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		      (c >= '0' && c <= '9') ||
+		      memchr(extra, c, sizeof(extra) - 1) != NULL))
+			return false;
+	}
+	return true;
+}
+
+void rd_key_channel(struct rd_buf *out, const char *prefix,
+		    struct rd_slice channel)
+{
+	rd_key_named(out, prefix, "ch", channel);
+}
+
+void rd_key_global(struct rd_buf *out, const char *prefix, const char *name)
+{
+	rd_buf_clear(out);
+	rd_buf_adds(out, prefix);
+	rd_buf_addc(out, ':');
+	rd_buf_adds(out, name);
+}
+
+void rd_key_named(struct rd_buf *out, const char *prefix, const char *kind,
+		  struct rd_slice tail)
+{
+	rd_key_global(out, prefix, kind);
+	rd_buf_addc(out, ':');
+	rd_buf_addslice(out, tail);
+}
+
+/*
+ * Redis Cluster hashes what stands between the first '{' and the next '}', if
+ * that is not empty (Cluster specification, hash tags).
+ */
+static bool has_tag(struct rd_slice s)
+{
+	const char *open = memchr(s.data, '{', s.len);
+	const char *close;
+
+	if (open == NULL)
+		return false;
+	close = memchr(open, '}', s.len - (size_t)(open - s.data));
+	return close != NULL && close > open + 1;
+}
+
+void rd_key_beside(struct rd_buf *out, const char *prefix, const char *kind,
+		   struct rd_slice channel)
+{
+	bool tagged = has_tag(channel);
+
+	rd_key_global(out, prefix, kind);
+	rd_buf_adds(out, tagged ? ":" : ":{");
+	rd_buf_adds(out, prefix);
+	rd_buf_adds(out, ":ch:");
+	rd_buf_addslice(out, channel);
+	if (!tagged)
+		rd_buf_addc(out, '}');
+}
+
+int rd_key_to_channel(struct rd_slice key, const char *prefix,
+		      struct rd_slice *channel_out)
+{
+	size_t len = strlen(prefix);
+
+	if (key.len <= len + 4 || memcmp(key.data, prefix, len) != 0 ||
+	    memcmp(key.data + len, ":ch:", 4) != 0)
+		return RD_EINVAL;
+	*channel_out = (struct rd_slice){key.data + len + 4, key.len - len - 4};
+	return RD_OK;
+}
