@@ -1,0 +1,914 @@
+// SPDX-License-Identifier: MIT
+/*
+ * redistribute-client.js -- follow the channels of a Redistribute gateway,
+ * and publish to them, from a browser or from Node.
+ *
+ * The hard idea: a subscription is a position, not a connection.  Each one
+ * remembers the offset of the last message that its handler was given, and the
+ * epoch (the data set) that the offset belongs to.  A broken connection costs
+ * nothing but time: the next one asks for everything after that offset, so no
+ * message is lost or given twice.  What a channel should be (`want`) and what
+ * the gateway has been told (`wire`) are kept apart, and sync() brings the
+ * second to the first, one request at a time.
+ *
+ * A publish is the opposite: once sent, only its answer says what became of
+ * it.  One that the connection took along is reported as `unknown`, and never
+ * sent again.
+ *
+ * One file, two kinds of module: this is plain ESM, which a browser and a
+ * bundler take as it is, without a build step.  Its only export is the last
+ * statement, so that redistribute-client.cjs can give the very same text to
+ * require(), which cannot load ESM before Node 22.  Keep it so: no import
+ * statement, no import.meta, no await outside of a function.
+ *
+ * The wire is described in ../PROTOCOL.md, the API in README.md and
+ * redistribute-client.d.ts.
+ */
+
+const SUBPROTOCOL = 'redistribute.json'
+const STOP_CODES = new Set([1002, 1003, 1007, 1008, 1009])
+const LATER_CODES = new Set([1011, 1013]) // "reconnect later"
+const LATER_ATTEMPT = 3 //     ... as if so many attempts had failed
+const SETTLED_MS = 5000 //     a connection this old was a good one
+const SILENCE_GRACE_MS = 15000 // beyond the gateway's ping interval
+const DEFAULT_PING_MS = 25000
+const STORE_DELAY_MS = 200 //  arrivals are written to the storage together
+
+/** An error with a stable `code`; `retry` says whether to try again later. */
+class RedistributeError extends Error {
+  constructor (code, message, more) {
+    super(message)
+    this.name = 'RedistributeError'
+    this.code = code
+    this.retry = false
+    Object.assign(this, more)
+  }
+}
+
+/* ---- Small pure things ------------------------------------------------ */
+
+/** Negative, zero or positive, as `a` is before, the same as, or after `b`. */
+function compareOffsets (a, b) {
+  const [ams, aseq = '0'] = a.split('-')
+  const [bms, bseq = '0'] = b.split('-')
+  return compareDigits(ams, bms) || compareDigits(aseq, bseq)
+}
+
+// 64 bits do not fit into a number; without leading zeros, length decides.
+function compareDigits (a, b) {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
+}
+
+/** What the gateways' addresses are as WebSocket addresses. */
+function socketAddresses (targets) {
+  const list = typeof targets === 'string' ? [targets] : targets
+  if (!Array.isArray(list) || list.length === 0) {
+    throw new TypeError('targets: one address of a gateway, or several')
+  }
+  return list.map(target => {
+    const text = String(target)
+    const url = new URL(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `ws://${text}`)
+    const scheme = { 'http:': 'ws:', 'https:': 'wss:', 'ws:': 'ws:', 'wss:': 'wss:' }[url.protocol]
+    if (!scheme) throw new TypeError(`targets: ${url.protocol}// is not a scheme of a gateway`)
+    if (/^\/ws\//.test(url.pathname)) {
+      throw new TypeError('targets: /ws/ is the plain mode, which this client does not speak')
+    }
+    return `${scheme}//${url.host}${url.pathname}${url.search}`
+  })
+}
+
+function bytesOf (data) {
+  if (data instanceof ArrayBuffer) return new Uint8Array(data)
+  if (ArrayBuffer.isView(data)) {
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  }
+  return null
+}
+
+function toBase64 (bytes) {
+  let text = ''
+  for (let i = 0; i < bytes.length; i += 0x8000) {
+    text += String.fromCharCode.apply(null, bytes.subarray(i, i + 0x8000))
+  }
+  return btoa(text)
+}
+
+function fromBase64 (base64) {
+  return Uint8Array.from(atob(base64), c => c.charCodeAt(0))
+}
+
+/** [offset, type, data, more] as the object that handlers are given. */
+function messageOf (channel, [offset, type, data, more]) {
+  const message = { channel, offset, type, data }
+  if (more) {
+    if (typeof more.data64 === 'string') message.data = fromBase64(more.data64)
+    if (typeof more.msgpack64 === 'string') message.msgpack = fromBase64(more.msgpack64)
+    if (more.from !== undefined) message.from = more.from
+    if (more.key !== undefined) message.key = more.key
+  }
+  return message
+}
+
+function isLongerThan (text, limit) {
+  if (text.length > limit) return true
+  return text.length * 3 > limit && new TextEncoder().encode(text).length > limit
+}
+
+async function webSocketClass () {
+  if (globalThis.WebSocket) return globalThis.WebSocket
+  const name = 'ws' // a name in a variable, so that no bundler follows it
+  try {
+    const ws = await import(/* webpackIgnore: true */ /* @vite-ignore */ name)
+    return ws.WebSocket ?? ws.default
+  } catch (cause) {
+    throw new RedistributeError('no_websocket', 'there is no WebSocket here: ' +
+      'use Node 22, or install the package ws, or give one as options.WebSocket', { cause })
+  }
+}
+
+/* ---- What load() finds: messages kept in a localStorage --------------- */
+
+class MemoryStorage {
+  #items = new Map()
+  getItem (key) { return this.#items.get(key) ?? null }
+  setItem (key, value) { this.#items.set(key, value) }
+  removeItem (key) { this.#items.delete(key) }
+}
+
+function defaultStorage () {
+  try {
+    // Not globalThis.localStorage: merely to look for it makes Node complain.
+    if (typeof window !== 'undefined' && window.localStorage) return window.localStorage
+  } catch { /* forbidden by the browser's settings */ }
+  return new MemoryStorage()
+}
+
+/*
+ * One record per channel: {epoch, offset, messages}, written with one
+ * setItem(), so offset and messages never disagree.  The record may lag behind
+ * what handlers were given, never run ahead: a tab that dies is given the
+ * difference again on its next visit.
+ */
+class Store {
+  #storage
+  #prefix
+  #limit
+  #records = new Map()
+  #timer = null
+
+  constructor (storage, prefix, limit) {
+    this.#storage = storage
+    this.#prefix = prefix
+    this.#limit = limit
+  }
+
+  /** From now on, what arrives in this channel is kept. */
+  keep (channel) {
+    let record = this.#records.get(channel)
+    if (!record) {
+      const { text, value } = this.#read(channel)
+      record = { epoch: null, offset: undefined, messages: [], ...value, text, dirty: false }
+      this.#records.set(channel, record)
+    }
+    return record
+  }
+
+  /** The epoch of an offset that load() has told. */
+  epochOf (channel, offset) {
+    const record = this.#records.get(channel)
+    return record && record.offset === offset ? record.epoch : null
+  }
+
+  note (channel, epoch, offset, messages) {
+    const record = this.#records.get(channel)
+    if (!record) return
+    if (record.epoch !== epoch) {
+      Object.assign(record, { epoch, offset: undefined, messages: [] })
+    }
+    const last = record.offset
+    if (last !== undefined && compareOffsets(offset, last) <= 0) return
+    const fresh = last === undefined
+      ? messages
+      : messages.filter(m => compareOffsets(m[0], last) > 0)
+    record.messages = record.messages.concat(fresh)
+    if (record.messages.length > this.#limit) {
+      record.messages = record.messages.slice(record.messages.length - this.#limit)
+    }
+    record.offset = offset
+    record.dirty = true
+    if (this.#timer === null) {
+      this.#timer = setTimeout(() => this.flush(), STORE_DELAY_MS)
+      this.#timer.unref?.()
+    }
+  }
+
+  flush () {
+    clearTimeout(this.#timer)
+    this.#timer = null
+    for (const [channel, record] of this.#records) {
+      if (!record.dirty) continue
+      record.dirty = false
+      if (!this.#isBehind(channel, record)) this.#write(channel, record)
+    }
+  }
+
+  // Another tab of the same page may have written a later record meanwhile.
+  #isBehind (channel, record) {
+    const { text, value } = this.#read(channel)
+    return text !== record.text && value?.epoch === record.epoch &&
+      compareOffsets(value.offset, record.offset) > 0
+  }
+
+  #read (channel) {
+    try {
+      const text = this.#storage.getItem(this.#prefix + channel)
+      const value = JSON.parse(text)
+      if (typeof value?.offset === 'string' && Array.isArray(value.messages) &&
+          value.messages.every(m => Array.isArray(m) && typeof m[0] === 'string')) {
+        const { epoch, offset, messages } = value
+        return { text, value: { epoch, offset, messages: messages.slice(-this.#limit || messages.length) } }
+      }
+    } catch { /* no storage, or nothing of ours in it */ }
+    return { text: null, value: null }
+  }
+
+  // What does not fit is halved until it does: the offset matters most.
+  #write (channel, record) {
+    const { epoch, offset } = record
+    for (let messages = record.messages; ; messages = messages.slice(Math.ceil(messages.length / 2))) {
+      try {
+        const text = JSON.stringify({ epoch, offset, messages })
+        this.#storage.setItem(this.#prefix + channel, text)
+        record.text = text
+        return
+      } catch {
+        if (messages.length === 0) return
+      }
+    }
+  }
+}
+
+/* ---- The client ------------------------------------------------------- */
+
+/*
+ * A request waits in #waiting or travels in #inFlight.  Its kind says what a
+ * broken connection means for it:
+ *   publish   its fate is unknown: rejected, never repeated
+ *   repeat    asks only (history, ping): asked again until its time is over
+ *   link      about this connection (subscribe, unsubscribe, probe): forgotten,
+ *             and one that is not answered in time means a broken connection
+ */
+class Client {
+  #options
+  #targets
+  #turn = 0 //            which target is next
+  #state = 'connecting'
+  #socket = null
+  #socketError = null //  what the WebSocket complained of, if it did
+  #welcome = null //      null until the gateway has greeted
+  #draining = false //    the gateway is going: nothing new is sent to it
+  #since = 0 //           when the gateway greeted
+  #attempt = 0
+  #timer = null //        until the next connection
+  #quiet = null //        until the handshake or the silence is too long
+  #lastId = 0
+  #inFlight = new Map()
+  #waiting = []
+  #channels = new Map()
+  #listeners = new Map()
+  #store
+  #unhook = () => {}
+
+  constructor (options) {
+    if (options === null || typeof options !== 'object') {
+      throw new TypeError('options: an object with targets')
+    }
+    this.#targets = socketAddresses(options.targets)
+    this.#options = {
+      WebSocket: options.WebSocket,
+      queue: options.queue ?? 1000,
+      requestTimeout: options.requestTimeout ?? 10000,
+      min: options.backoff?.min ?? 500,
+      max: options.backoff?.max ?? 20000,
+      keep: options.keep ?? false
+    }
+    this.#store = new Store(options.storage ?? defaultStorage(),
+      options.storagePrefix ?? 'redistribute:', options.history ?? 100)
+    this.#hook()
+    queueMicrotask(() => this.#connect())
+  }
+
+  /** 'connecting' (also between two attempts), 'connected' or 'closed'. */
+  get state () {
+    return this.#state
+  }
+
+  /* -- Channels -- */
+
+  load (channel, callback) {
+    checkChannel(channel)
+    checkFunction(callback, 'callback')
+    const { messages, offset } = this.#store.keep(channel)
+    const loaded = messages.map(message => messageOf(channel, message))
+    const sub = this.#channels.get(channel)?.want
+    if (sub?.epoch && sub.live) this.#store.note(channel, sub.epoch, sub.offset, [])
+    queueMicrotask(() => this.#call(callback, loaded, offset))
+  }
+
+  subscribe (channel, offset, onMessages) {
+    if (typeof offset === 'function' && onMessages === undefined) {
+      onMessages = offset
+      offset = undefined
+    }
+    checkChannel(channel)
+    checkFunction(onMessages, 'onMessages')
+    if (this.#state === 'closed') return quiet(Promise.reject(closedError()))
+
+    let entry = this.#channels.get(channel)
+    if (entry?.want) return entry.want.promise
+    if (!entry) {
+      entry = { channel, want: null, wire: 'none', joined: null, leavers: [], timer: null, tries: 0 }
+      this.#channels.set(channel, entry)
+    }
+    const start = String(offset ?? '$')
+    const sub = { onMessages, offset: start, epoch: null, live: false, any: false }
+    sub.promise = quiet(new Promise((resolve, reject) => Object.assign(sub, { resolve, reject })))
+    if (this.#options.keep) this.#store.keep(channel)
+    sub.epoch = this.#store.epochOf(channel, start)
+    entry.want = sub
+    this.#sync(entry)
+    return sub.promise
+  }
+
+  unsubscribe (channel) {
+    checkChannel(channel)
+    const entry = this.#channels.get(channel)
+    if (!entry) return Promise.resolve()
+    entry.want?.reject(new RedistributeError('unsubscribed', `unsubscribed from ${channel}`))
+    entry.want = null
+    return new Promise(resolve => {
+      entry.leavers.push(resolve)
+      this.#sync(entry)
+    })
+  }
+
+  publish (channel, type, data) {
+    if (arguments.length < 3) {
+      data = type
+      type = undefined
+    }
+    checkChannel(channel)
+    const body = { do: 'publish', channel }
+    if (type !== undefined && type !== null) body.type = String(type)
+    const bytes = bytesOf(data)
+    if (bytes) {
+      body.data64 = toBase64(bytes)
+    } else if (data === undefined || typeof data === 'function' || typeof data === 'symbol') {
+      throw new TypeError('data: a value that JSON can say, or bytes')
+    } else {
+      body.data = data
+    }
+    return quiet(this.#ask('publish', body).then(ok => ok.offset))
+  }
+
+  history (channel, options = {}) {
+    checkChannel(channel)
+    const { from, to, limit, reverse } = options
+    const body = { do: 'history', channel, to, limit, reverse }
+    if (from !== undefined) body.from = String(from)
+    return this.#ask('repeat', body).then(ok => ({
+      messages: ok.messages.map(message => messageOf(channel, message)),
+      more: ok.more === true
+    }))
+  }
+
+  ping () {
+    return this.#ask('repeat', { do: 'ping' }).then(ok => ok.time)
+  }
+
+  close () {
+    if (this.#state === 'closed') return
+    const wasConnected = this.#state === 'connected'
+    const socket = this.#detach()
+    try { socket?.close(1000) } catch { /* it was closed already */ }
+    this.#end(closedError())
+    if (wasConnected) this.#emit('disconnect', { code: 1000, reason: '', willReconnect: false })
+  }
+
+  /* -- Events -- */
+
+  on (event, listener) {
+    checkFunction(listener, 'listener')
+    if (!this.#listeners.has(event)) this.#listeners.set(event, new Map())
+    this.#listeners.get(event).set(listener, listener)
+    return this
+  }
+
+  once (event, listener) {
+    checkFunction(listener, 'listener')
+    this.on(event, listener)
+    this.#listeners.get(event).set(listener, value => {
+      this.off(event, listener)
+      return listener(value)
+    })
+    return this
+  }
+
+  off (event, listener) {
+    this.#listeners.get(event)?.delete(listener)
+    return this
+  }
+
+  #emit (event, value) {
+    const listeners = this.#listeners.get(event)
+    if (!listeners || listeners.size === 0) return false
+    for (const listener of [...listeners.values()]) {
+      if (event === 'error') {
+        try { listener(value) } catch (error) { throwLater(error) }
+      } else {
+        this.#call(listener, value)
+      }
+    }
+    return true
+  }
+
+  // The user's code may throw, now or in a promise: that is not our end.
+  #call (callback, ...args) {
+    try {
+      const result = callback(...args)
+      if (typeof result?.then === 'function') result.then(undefined, error => this.#report(error))
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+
+  #report (error) {
+    if (!this.#emit('error', error)) throwLater(error)
+  }
+
+  /* -- Requests -- */
+
+  get #usable () {
+    return this.#state === 'connected' && !this.#draining && this.#socket.readyState === 1
+  }
+
+  #ask (kind, body) {
+    return new Promise((resolve, reject) => {
+      this.#submit(this.#request(kind, body, (error, ok) => {
+        if (!error) return resolve(ok)
+        reject(error)
+        if (kind === 'publish') this.#emit('error', error)
+      }))
+    })
+  }
+
+  #request (kind, body, settle) {
+    const { channel, do: request } = body
+    const text = JSON.stringify(body)
+    return { id: 0, kind, request, channel, text, settle, timer: null }
+  }
+
+  #submit (request) {
+    if (this.#state === 'closed') {
+      request.settle(about(request, closedError()))
+    } else if (this.#usable && !this.#mustWait(request)) {
+      this.#transmit(request)
+    } else if (request.kind === 'publish' && this.#waiting.length >= this.#options.queue) {
+      request.settle(about(request, new RedistributeError('queue_full',
+        `${this.#options.queue} requests are waiting already`, { retry: true })))
+    } else {
+      this.#waiting.push(request)
+      if (request.kind === 'repeat') this.#limitTime(request)
+    }
+  }
+
+  // The gateway may answer a publish before a subscribe that was sent first;
+  // who subscribes to new messages and publishes one is to see it.
+  #mustWait (request) {
+    return request.kind === 'publish' && this.#channels.get(request.channel)?.wire === 'joining'
+  }
+
+  #submitWaiting () {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const request of waiting) this.#submit(request)
+  }
+
+  #transmit (request) {
+    request.id = ++this.#lastId
+    const frame = `{"id":${request.id},${request.text.slice(1)}`
+    const limit = this.#welcome.limits?.message
+    if (limit && isLongerThan(frame, limit)) {
+      clearTimeout(request.timer)
+      request.settle(about(request, new RedistributeError('too_large',
+        `the gateway takes messages of at most ${limit} bytes`)))
+      return
+    }
+    this.#inFlight.set(request.id, request)
+    this.#limitTime(request)
+    this.#socket.send(frame)
+  }
+
+  #limitTime (request) {
+    request.timer ??= setTimeout(() => this.#expire(request), this.#options.requestTimeout)
+  }
+
+  #expire (request) {
+    this.#inFlight.delete(request.id)
+    this.#waiting = this.#waiting.filter(other => other !== request)
+    if (request.kind === 'publish') {
+      request.settle(about(request, unknownError('no answer in time')))
+    } else if (request.kind === 'repeat') {
+      request.settle(about(request, new RedistributeError('timeout', 'no answer in time', { retry: true })))
+    } else {
+      this.#drop(`no answer to ${request.request} in time`)
+    }
+  }
+
+  #answer (frame) {
+    const request = this.#inFlight.get(frame.id)
+    const error = frame.error && new RedistributeError(frame.error.code,
+      frame.error.message, { retry: frame.error.retry === true })
+    if (request) {
+      this.#inFlight.delete(frame.id)
+      clearTimeout(request.timer)
+      if (error) request.settle(about(request, error))
+      else request.settle(null, frame.ok)
+    } else if (error && frame.id === null) {
+      this.#emit('error', error)
+    }
+  }
+
+  /* -- Subscriptions: bring the wire to what is wanted -- */
+
+  #sync (entry) {
+    const { want, wire } = entry
+    if (!want && (wire === 'none' || wire === 'resting')) {
+      clearTimeout(entry.timer)
+      this.#channels.delete(entry.channel)
+      left(entry)
+    } else if (!this.#usable) {
+      /* the next connection, or the close of this one, comes back here */
+    } else if (wire === 'none') {
+      this.#join(entry)
+    } else if (wire === 'joined' && want !== entry.joined) {
+      this.#leave(entry)
+    }
+  }
+
+  #join (entry) {
+    const sub = entry.want
+    const body = { do: 'subscribe', channel: entry.channel, offset: sub.offset }
+    if (sub.epoch) body.epoch = sub.epoch
+    entry.wire = 'joining'
+    entry.joined = sub
+    this.#transmit(this.#request('link', body, (error, ok) => {
+      if (error) this.#refused(entry, sub, error)
+      else this.#joined(entry, sub, ok)
+      this.#sync(entry)
+      this.#submitWaiting()
+    }))
+  }
+
+  #joined (entry, sub, { offset, epoch }) {
+    entry.wire = 'joined'
+    entry.tries = 0
+    if (entry.want !== sub) return
+    Object.assign(sub, { offset, epoch, live: true, any: false })
+    this.#store.note(entry.channel, epoch, offset, [])
+    sub.resolve({ offset })
+  }
+
+  #refused (entry, sub, error) {
+    entry.wire = 'none'
+    entry.joined = null
+    if (entry.want !== sub) return
+    if (error.retry) {
+      entry.wire = 'resting'
+      entry.timer = setTimeout(() => {
+        entry.wire = 'none'
+        this.#sync(entry)
+      }, this.#jitter(entry.tries++))
+    } else {
+      entry.want = null
+      sub.reject(error)
+      this.#emit('error', error)
+    }
+  }
+
+  #leave (entry) {
+    entry.wire = 'leaving'
+    entry.joined = null
+    const body = { do: 'unsubscribe', channel: entry.channel }
+    this.#transmit(this.#request('link', body, () => {
+      entry.wire = 'none'
+      left(entry)
+      this.#sync(entry)
+    }))
+  }
+
+  /* -- What the gateway pushes -- */
+
+  #receive (text) {
+    this.#listen()
+    let frame
+    try {
+      frame = JSON.parse(text)
+    } catch {
+      return this.#drop('a frame that is not JSON')
+    }
+    switch (frame.push) {
+      case undefined: return this.#answer(frame)
+      case 'welcome': return this.#welcomed(frame)
+      case 'messages': return this.#messages(frame)
+      case 'gap': return this.#gap(frame)
+      case 'drain': return this.#drain(frame)
+    }
+  }
+
+  #welcomed ({ push, ...welcome }) {
+    this.#welcome = welcome
+    this.#state = 'connected'
+    this.#since = performance.now()
+    this.#listen()
+    for (const entry of [...this.#channels.values()]) this.#sync(entry)
+    this.#submitWaiting()
+    this.#emit('connect', welcome)
+  }
+
+  #following (channel) {
+    const entry = this.#channels.get(channel)
+    return entry && entry.wire === 'joined' && entry.want === entry.joined ? entry.want : null
+  }
+
+  #messages ({ channel, messages }) {
+    const sub = this.#following(channel)
+    if (!sub) return
+    // The gateway sends none twice; to look again costs a comparison.
+    const fresh = sub.any ? messages : messages.filter(m => compareOffsets(m[0], sub.offset) > 0)
+    if (fresh.length === 0) return
+    sub.any = false
+    sub.offset = fresh[fresh.length - 1][0]
+    const { epoch, offset } = sub
+    this.#call(sub.onMessages, fresh.map(message => messageOf(channel, message)))
+    this.#store.note(channel, epoch, offset, fresh)
+  }
+
+  // After a flush the offsets may begin again below ours.
+  #gap ({ channel, from, first, lost, epoch }) {
+    const sub = this.#following(channel)
+    if (!sub) return
+    sub.any = true
+    if (epoch) sub.epoch = epoch
+    this.#emit('gap', { channel, from, first, lost })
+  }
+
+  // What is asked from now on is kept for the next gateway; the timer that
+  // leads there runs already, whether this one closes before or not.
+  #drain ({ after }) {
+    this.#draining = true
+    this.#schedule(after)
+  }
+
+  /* -- The connection -- */
+
+  async #connect () {
+    if (this.#state === 'closed' || this.#socket) return
+    this.#timer = null
+    const options = this.#options
+    let WebSocketClass
+    try {
+      WebSocketClass = options.WebSocket ?? globalThis.WebSocket ?? await webSocketClass()
+    } catch (error) {
+      this.#end(error)
+      this.#emit('error', error)
+      return
+    }
+    if (this.#state === 'closed' || this.#socket) return
+    try {
+      this.#attach(new WebSocketClass(this.#targets[this.#turn], [SUBPROTOCOL]))
+    } catch (error) { // refused by the browser, as ws:// in a page of https://
+      this.#socketError = error
+      this.#lost(1006, '')
+    }
+  }
+
+  #attach (socket) {
+    this.#socket = socket
+    socket.onmessage = event => this.#receive(event.data)
+    socket.onerror = event => {
+      this.#socketError = event.error ?? event
+      setTimeout(() => this.#lostWithoutClose(socket), 0)
+    }
+    socket.onclose = event => this.#lost(event.code, event.reason)
+    this.#quiet = setTimeout(() => this.#drop('no welcome in time'), this.#options.requestTimeout)
+  }
+
+  // Node's own WebSocket may tell of a failed handshake by an error alone.
+  #lostWithoutClose (socket) {
+    if (this.#socket === socket && !this.#welcome) this.#drop('')
+  }
+
+  // From here on the old socket is not heard any more, whatever it still has.
+  #detach () {
+    const socket = this.#socket
+    this.#socket = null
+    this.#welcome = null
+    this.#draining = false
+    clearTimeout(this.#quiet)
+    if (socket) {
+      socket.onmessage = socket.onclose = null
+      socket.onerror = () => {} // one without any is thrown by the package ws
+    }
+    return socket
+  }
+
+  // A browser cannot see the gateway's pings, so silence is asked about.
+  #listen () {
+    clearTimeout(this.#quiet)
+    if (!this.#welcome) return
+    const ms = (this.#welcome.ping ?? DEFAULT_PING_MS) + SILENCE_GRACE_MS
+    this.#quiet = setTimeout(() => this.#probe(), ms)
+  }
+
+  #probe () {
+    if (!this.#usable) return this.#drop('no sign of life')
+    this.#transmit(this.#request('link', { do: 'ping' }, () => {}))
+  }
+
+  // Give the connection up from this side.
+  #drop (reason) {
+    const socket = this.#socket
+    if (!socket) return
+    this.#lost(1006, reason)
+    try {
+      if (socket.terminate) socket.terminate()
+      else socket.close(4000, reason)
+    } catch { /* it was closed already */ }
+  }
+
+  #lost (code, reason) {
+    const wasConnected = this.#state === 'connected'
+    const cause = this.#socketError
+    const target = this.#targets[this.#turn]
+    this.#detach()
+    this.#socketError = null
+    this.#state = 'connecting'
+    this.#turn = (this.#turn + 1) % this.#targets.length
+    if (wasConnected && performance.now() - this.#since >= SETTLED_MS) this.#attempt = 0
+    if (LATER_CODES.has(code)) this.#attempt = Math.max(this.#attempt, LATER_ATTEMPT)
+
+    const stop = STOP_CODES.has(code) && new RedistributeError('refused',
+      `the gateway closed for good: ${code} ${reason}`, { closeCode: code, target })
+    const unknown = this.#takeBack()
+    if (stop) this.#end(stop)
+    else if (this.#timer === null) this.#schedule(this.#jitter(this.#attempt++))
+
+    for (const request of unknown) {
+      request.settle(about(request, unknownError('the connection broke before the answer')))
+    }
+    if (wasConnected) this.#emit('disconnect', { code, reason, willReconnect: !stop })
+    if (stop) {
+      this.#emit('error', stop)
+    } else if (!wasConnected) {
+      const why = cause?.message || reason || code
+      this.#emit('error', new RedistributeError('connect_failed',
+        `no connection to ${target}: ${why}`, { retry: true, closeCode: code, target, cause }))
+    }
+  }
+
+  // What the broken connection leaves: publishes of unknown fate (returned),
+  // questions to ask again, and channels that nobody follows now.
+  #takeBack () {
+    const requests = [...this.#inFlight.values()]
+    this.#inFlight.clear()
+    const again = requests.filter(request => request.kind === 'repeat')
+    this.#waiting = again.concat(this.#waiting)
+    for (const request of requests) {
+      if (request.kind !== 'repeat') clearTimeout(request.timer)
+    }
+    for (const entry of [...this.#channels.values()]) {
+      clearTimeout(entry.timer)
+      entry.wire = 'none'
+      entry.joined = null
+      left(entry)
+      this.#sync(entry)
+    }
+    return requests.filter(request => request.kind === 'publish')
+  }
+
+  // The end of the client: asked for by close(), or by the gateway.
+  #end (error) {
+    this.#state = 'closed'
+    clearTimeout(this.#timer)
+    this.#timer = null
+    this.#unhook()
+    this.#store.flush()
+    const unknown = this.#takeBack()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const request of unknown) {
+      request.settle(about(request, unknownError('closed before the answer')))
+    }
+    for (const request of waiting) {
+      clearTimeout(request.timer)
+      request.settle(about(request, error.code === 'closed' ? error : closedError(error)))
+    }
+    for (const entry of this.#channels.values()) entry.want?.reject(error)
+    this.#channels.clear()
+  }
+
+  #schedule (ms) {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      if (this.#socket && this.#draining) {
+        this.#schedule(0)
+        this.#drop('the gateway drains')
+      } else {
+        this.#connect()
+      }
+    }, ms)
+  }
+
+  // Full jitter: a thousand clients that were cut together come back apart.
+  #jitter (attempt) {
+    const { min, max } = this.#options
+    return Math.random() * Math.min(max, min * 2 ** attempt)
+  }
+
+  /* -- The browser's own events -- */
+
+  #hook () {
+    const hurry = () => {
+      if (this.#state === 'connected') {
+        if (!this.#draining) this.#probe()
+      } else if (!this.#socket && this.#timer !== null) {
+        this.#schedule(0)
+      }
+    }
+    const seen = () => {
+      if (globalThis.document.visibilityState === 'visible') hurry()
+      else this.#store.flush()
+    }
+    const hidden = () => this.#store.flush()
+    const hooks = [
+      [globalThis, 'online', hurry],
+      [globalThis, 'pagehide', hidden],
+      [globalThis.document, 'visibilitychange', seen]
+    ].filter(([target]) => typeof target?.addEventListener === 'function')
+    for (const [target, event, listener] of hooks) target.addEventListener(event, listener)
+    this.#unhook = () => {
+      for (const [target, event, listener] of hooks) target.removeEventListener(event, listener)
+    }
+  }
+}
+
+/* ---- Helpers of the client -------------------------------------------- */
+
+function checkChannel (channel) {
+  if (typeof channel !== 'string' || channel === '') {
+    throw new TypeError('channel: a string that is not empty')
+  }
+}
+
+function checkFunction (value, name) {
+  if (typeof value !== 'function') throw new TypeError(`${name}: a function`)
+}
+
+// A promise that may be ignored: its failure is told by the error event too.
+function quiet (promise) {
+  promise.catch(() => {})
+  return promise
+}
+
+function left (entry) {
+  for (const resolve of entry.leavers.splice(0)) resolve()
+}
+
+function about (request, error) {
+  error.request = request.request
+  if (request.channel !== undefined) error.channel = request.channel
+  return error
+}
+
+function closedError (cause) {
+  return new RedistributeError('closed', 'this client is closed', cause && { cause })
+}
+
+function unknownError (why) {
+  return new RedistributeError('unknown', `${why}: it may or may not have been stored`, { retry: true })
+}
+
+function throwLater (error) {
+  setTimeout(() => { throw error }, 0)
+}
+
+/** A client, with `new` or without. */
+function RedistributeClient (options) {
+  return Reflect.construct(Client, [options], new.target ?? RedistributeClient)
+}
+RedistributeClient.prototype = Client.prototype
+Client.prototype.constructor = RedistributeClient
+
+export { RedistributeClient as default, RedistributeClient, RedistributeError, compareOffsets }

@@ -1,0 +1,1036 @@
+// SPDX-License-Identifier: MIT
+/* The client against gateways of paper: above all, against their faults. */
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { test } from 'node:test'
+import RedistributeClient, { compareOffsets, RedistributeError } from '../../gateway/client/redistribute-client.js'
+import {
+  Collector, event, failure, Inbox, makeClient, MemoryGateway, ScriptedGateway, WELCOME, WebSocketHere, within
+} from './support.mjs'
+
+const nothing = () => {}
+
+/* ---- The API of the seed ---------------------------------------------- */
+
+test('load, subscribe and publish, as in the first example', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = RedistributeClient({ targets: [gateway.url], WebSocket: WebSocketHere })
+  t.after(() => client.close())
+  const batches = new Inbox()
+  let inside = true
+  const loaded = new Inbox()
+  client.load('myTestChannel', (messages, lastOffset) => {
+    loaded.put({ messages, lastOffset, inside })
+    client.subscribe('myTestChannel', lastOffset, messages => batches.put(messages))
+  })
+  const published = client.publish('myTestChannel', 'TEST_MESSAGE', { foo: 'bar' })
+  inside = false
+
+  const connection = await gateway.welcomed()
+  assert.equal(connection.socket.protocol, 'redistribute.json')
+  const subscribe = await connection.request('subscribe')
+  assert.deepEqual(subscribe, { id: subscribe.id, do: 'subscribe', channel: 'myTestChannel', offset: '$' })
+  connection.ok(subscribe, { channel: 'myTestChannel', offset: '5-0', epoch: 'E1' })
+  const publish = await connection.request('publish')
+  assert.deepEqual(publish, { id: publish.id, do: 'publish', channel: 'myTestChannel', type: 'TEST_MESSAGE', data: { foo: 'bar' } })
+  connection.ok(publish, { offset: '6-0' })
+  connection.messages('myTestChannel', ['6-0', 'TEST_MESSAGE', { foo: 'bar' }], ['6-1', null, 7, { from: 'bob', key: 'k' }])
+
+  assert.deepEqual(await loaded.next(), { messages: [], lastOffset: undefined, inside: false })
+  assert.equal(await published, '6-0')
+  assert.deepEqual(await batches.next(), [
+    { channel: 'myTestChannel', offset: '6-0', type: 'TEST_MESSAGE', data: { foo: 'bar' } },
+    { channel: 'myTestChannel', offset: '6-1', type: null, data: 7, from: 'bob', key: 'k' }
+  ])
+  assert.ok(client instanceof RedistributeClient)
+})
+
+test('addresses: http is ws, https is wss, host:port is ws', async t => {
+  const cases = [
+    ['http://h:8080', 'ws://h:8080/'],
+    ['https://h', 'wss://h/'],
+    ['ws://h/x?y=1#z', 'ws://h/x?y=1'],
+    ['WSS://h:8443/', 'wss://h:8443/'],
+    ['localhost:6379', 'ws://localhost:6379/'],
+    ['[::1]:8080', 'ws://[::1]:8080/']
+  ]
+  for (const [target, address] of cases) {
+    const opened = new Inbox()
+    class Fake {
+      constructor (url, protocols) { opened.put([url, protocols]) }
+      close () {}
+    }
+    for (const targets of [target, [target]]) {
+      const client = makeClient(t, { targets, WebSocket: Fake })
+      assert.deepEqual(await opened.next(), [address, ['redistribute.json']])
+      client.close()
+    }
+  }
+})
+
+test('what cannot work is said at once', t => {
+  for (const targets of [undefined, [], '', 'ftp://h', ['ws://h/ws/room'], 'http://']) {
+    assert.throws(() => new RedistributeClient({ targets }), TypeError, String(targets))
+  }
+  assert.throws(() => new RedistributeClient(), TypeError)
+  const client = makeClient(t, { targets: 'ws://127.0.0.1:1' })
+  assert.throws(() => client.subscribe('c'), TypeError)
+  assert.throws(() => client.subscribe('c', '$'), TypeError)
+  assert.throws(() => client.subscribe('', nothing), TypeError)
+  assert.throws(() => client.subscribe(7, nothing), TypeError)
+  assert.throws(() => client.load('c'), TypeError)
+  assert.throws(() => client.publish('c', 'T', undefined), TypeError)
+  assert.throws(() => client.publish('c'), TypeError)
+  assert.throws(() => client.publish('c', nothing), TypeError)
+  assert.throws(() => client.on('connect'), TypeError)
+})
+
+test('offsets are compared as two numbers', () => {
+  const ascending = ['0-0', '0-1', '9-0', '10-0', '10-2', '10-10', '18446744073709551615-18446744073709551615']
+  ascending.forEach((a, i) => ascending.forEach((b, j) => {
+    assert.equal(Math.sign(compareOffsets(a, b)), Math.sign(i - j), `${a} ${b}`)
+  }))
+})
+
+test('bytes go as base64 and come as Uint8Array', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const bytes = Uint8Array.from([0, 1, 2, 255])
+  const wide = new Uint8Array(8).fill(9)
+  wide.set(bytes, 2)
+  for (const data of [bytes, bytes.buffer, wide.subarray(2, 6), new DataView(wide.buffer, 2, 4), Buffer.from(bytes)]) {
+    client.publish('b', data)
+    const { id, ...request } = await connection.request('publish')
+    assert.deepEqual(request, { do: 'publish', channel: 'b', data64: 'AAEC/w==' })
+    connection.ok({ id }, { offset: '1-0' })
+  }
+  const big = Uint8Array.from({ length: 40000 }, (_, i) => i * 7)
+  client.publish('b', null, big)
+  assert.deepEqual(Buffer.from((await connection.request('publish')).data64, 'base64'), Buffer.from(big))
+
+  const all = new Collector()
+  client.subscribe('b', '0', all.handler)
+  await connection.subscribed('0-0')
+  connection.messages('b', ['1-0', null, null, { data64: 'AAEC/w==' }], ['2-0', null, null, { msgpack64: 'wA==' }], ['3-0', 'T', null])
+  const [first, second, third] = await all.count(3)
+  assert.deepEqual(first, { channel: 'b', offset: '1-0', type: null, data: bytes })
+  assert.deepEqual(second, { channel: 'b', offset: '2-0', type: null, data: null, msgpack: Uint8Array.of(0xc0) })
+  assert.deepEqual(third, { channel: 'b', offset: '3-0', type: 'T', data: null })
+})
+
+test('a value is taken as it is when it is published', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const data = { a: 1 }
+  client.publish('c', data)
+  data.a = 2
+  const connection = await gateway.welcomed()
+  assert.deepEqual((await connection.request('publish')).data, { a: 1 })
+  assert.equal((await failure(client.publish('c', { again: 1n }))).name, 'TypeError')
+  for (const value of [null, 0, '', false]) {
+    client.publish('c', value)
+    assert.strictEqual((await connection.request('publish')).data, value)
+  }
+})
+
+/* ---- Subscriptions ---------------------------------------------------- */
+
+test('subscribing twice has no effect: the first handler stays', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const all = new Collector()
+  const first = client.subscribe('c', '3-0', all.handler)
+  const second = client.subscribe('c', '0', () => assert.fail('the second handler'))
+  const connection = await gateway.welcomed()
+  const request = await connection.subscribed('3-0')
+  assert.equal(request.offset, '3-0')
+  assert.deepEqual(await first, { offset: '3-0' })
+  assert.deepEqual(await second, { offset: '3-0' })
+  assert.deepEqual(await client.subscribe('c', nothing), { offset: '3-0' })
+  connection.messages('c', ['4-0', null, 1])
+  await all.count(1)
+  await connection.roundTrip()
+  assert.equal(connection.requests.size, 0)
+})
+
+test('nothing is sent before the welcome, then all of it in order', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  client.publish('c', 1)
+  client.subscribe('a', nothing)
+  client.publish('c', 2)
+  client.subscribe('b', -5, nothing)
+  client.subscribe('gone', nothing)
+  client.unsubscribe('gone')
+  const connection = await gateway.connection()
+  await connection.roundTrip()
+  assert.equal(connection.requests.size, 0)
+  connection.welcome()
+  const sent = []
+  for (let i = 0; i < 4; i++) sent.push(await connection.requests.next())
+  assert.deepEqual(sent.map(({ id, ...rest }) => rest), [
+    { do: 'subscribe', channel: 'a', offset: '$' },
+    { do: 'subscribe', channel: 'b', offset: '-5' },
+    { do: 'publish', channel: 'c', data: 1 },
+    { do: 'publish', channel: 'c', data: 2 }
+  ])
+  assert.equal(new Set(sent.map(request => request.id)).size, 4)
+})
+
+test('unsubscribing and subscribing again go one by one', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const first = client.subscribe('c', () => assert.fail('unsubscribed'))
+  const request = await connection.request('subscribe')
+  const gone = client.unsubscribe('c')
+  const all = new Collector()
+  const second = client.subscribe('c', '1-0', all.handler)
+  assert.equal((await failure(first)).code, 'unsubscribed')
+  await connection.roundTrip()
+  assert.equal(connection.requests.size, 0, 'waits for the answer to subscribe')
+
+  connection.ok(request, { channel: 'c', offset: '8-0', epoch: 'E1' })
+  connection.messages('c', ['9-0', null, 'of the old one'])
+  const leave = await connection.request('unsubscribe')
+  connection.messages('c', ['9-1', null, 'of the old one'])
+  connection.ok(leave, { channel: 'c' })
+  await gone
+  assert.equal((await connection.subscribed('1-0')).offset, '1-0')
+  await second
+  connection.messages('c', ['9-2', null, 'of the new one'])
+  assert.deepEqual((await all.count(1)).map(m => m.data), ['of the new one'])
+  await client.unsubscribe('never subscribed')
+})
+
+test('a subscription that is refused for now is tried again', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const made = client.subscribe('c', nothing)
+  for (const code of ['unavailable', 'busy', 'unavailable']) {
+    connection.error(await connection.request('subscribe'), code, true)
+  }
+  await connection.subscribed('1-0')
+  assert.deepEqual(await made, { offset: '1-0' })
+})
+
+test('a subscription that is refused for good is over', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  let connection = await gateway.welcomed()
+  const told = event(client, 'error')
+  const made = client.subscribe('c', 'yesterday', nothing)
+  connection.error(await connection.request('subscribe'), 'bad_offset')
+  const error = await failure(made)
+  assert.ok(error instanceof RedistributeError)
+  assert.deepEqual({ ...error }, { name: 'RedistributeError', code: 'bad_offset', retry: false, request: 'subscribe', channel: 'c' })
+  assert.equal(await told, error)
+
+  // The same after a reconnect, where no promise is there to tell.
+  client.subscribe('c', nothing)
+  await connection.subscribed('1-0')
+  connection.cut()
+  connection = await gateway.welcomed()
+  const limit = event(client, 'error')
+  connection.error(await connection.request('subscribe'), 'limit')
+  assert.equal((await limit).code, 'limit')
+  client.subscribe('c', nothing)
+  assert.equal((await connection.subscribed('1-0')).offset, '$')
+})
+
+test('an error without an id is told', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  connection.send({ id: null, error: { code: 'bad_request', message: 'what?', retry: false } })
+  assert.equal((await event(client, 'error')).message, 'what?')
+})
+
+/* ---- Reconnecting ----------------------------------------------------- */
+
+test('a new connection goes on after the last message, with its epoch', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const all = new Collector()
+  client.subscribe('c', '0', all.handler)
+  client.subscribe('quiet', nothing)
+  let connection = await gateway.connection()
+  const up = event(client, 'connect')
+  connection.welcome()
+  const { epoch, ...welcome } = WELCOME
+  assert.deepEqual(await up, { epoch, ...welcome })
+  await connection.subscribed('0-0')
+  await connection.subscribed('7-0')
+  connection.messages('c', ['1-0', null, 1], ['2-0', null, 2])
+  await all.count(2)
+  const down = event(client, 'disconnect')
+  connection.cut()
+  assert.deepEqual(await down, { code: 1006, reason: '', willReconnect: true })
+  assert.equal(client.state, 'connecting')
+
+  connection = await gateway.welcomed({ epoch: 'E2' })
+  const again = [await connection.request('subscribe'), await connection.request('subscribe')]
+  assert.deepEqual(again.map(({ id, do: verb, ...rest }) => rest), [
+    { channel: 'c', offset: '2-0', epoch: 'E1' },
+    { channel: 'quiet', offset: '7-0', epoch: 'E1' }
+  ])
+  // The gateway repeats one, which a good one does not: it is not handed twice.
+  connection.ok(again[0], { channel: 'c', offset: '2-0', epoch: 'E1' })
+  connection.messages('c', ['2-0', null, 2], ['3-0', null, 3])
+  assert.deepEqual((await all.count(3)).map(m => m.data), [1, 2, 3])
+})
+
+test('a subscription that was not confirmed starts where it was asked to', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const made = client.subscribe('c', '-3', nothing)
+  let connection = await gateway.welcomed()
+  await connection.request('subscribe')
+  connection.cut()
+  connection = await gateway.welcomed()
+  const request = await connection.subscribed('4-0')
+  assert.deepEqual([request.offset, request.epoch], ['-3', undefined])
+  assert.deepEqual(await made, { offset: '4-0' })
+})
+
+test('no message is lost or given twice, wherever the connection is cut', async t => {
+  const gateway = await MemoryGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const all = new Collector()
+  const live = new Collector()
+  gateway.publish('c', [null, 0])
+  client.subscribe('c', '0', all.handler)
+  await client.subscribe('live', live.handler)
+
+  let cuts = 0
+  client.on('disconnect', () => cuts++)
+  let state = 12345 // a small generator, so that a failure can be repeated
+  const random = below => (state = (state * 1103515245 + 12345) % 2147483648) % below
+  let number = 1
+  while (number < 2000) {
+    const batch = Array.from({ length: 1 + random(5) }, () => [null, number++])
+    gateway.publish('c', ...batch)
+    gateway.publish('live', ...batch)
+    if (random(6) === 0) {
+      const where = random(3)
+      if (where === 1) await new Promise(setImmediate)
+      if (where === 2 && client.state === 'connecting') await event(client, 'connect')
+      gateway.cut()
+    }
+    if (random(4) === 0) await new Promise(setImmediate)
+  }
+  const numbers = Array.from({ length: number }, (_, i) => i)
+  assert.deepEqual((await all.count(number)).map(m => m.data), numbers)
+  assert.deepEqual((await live.count(number - 1)).map(m => m.data), numbers.slice(1))
+  assert.ok(cuts > 20, `${cuts} cuts`)
+})
+
+test('a handler that reacts inside of a batch loses nothing either', async t => {
+  const gateway = await MemoryGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const numbers = []
+  const done = new Inbox()
+  gateway.publish('c', ...Array.from({ length: 50 }, (_, i) => [null, i]))
+  await client.subscribe('c', '0', messages => {
+    numbers.push(...messages.map(m => m.data))
+    if (numbers.length % 7 === 1) gateway.cut()
+    if (numbers.length < 100) gateway.publish('c', [null, numbers.length])
+    else done.put(true)
+  })
+  await done.next()
+  assert.deepEqual(numbers, Array.from({ length: 100 }, (_, i) => i))
+})
+
+test('a flushed Redis is told by a gap, and its offsets may begin again below', async t => {
+  const gateway = await MemoryGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const all = new Collector()
+  gateway.publish('c', [null, 'a'], [null, 'b'])
+  await client.subscribe('c', '0', all.handler)
+  await all.count(2)
+
+  const scripted = await ScriptedGateway.start(t)
+  const other = makeClient(t, { targets: scripted.url })
+  const rest = new Collector()
+  other.subscribe('c', '9-0', rest.handler)
+  const connection = await scripted.welcomed()
+  await connection.subscribed('9-0')
+  connection.messages('c', ['10-0', null, 'old'])
+  const gap = event(other, 'gap')
+  connection.push('gap', { channel: 'c', from: '10-0', first: '1-0', lost: null })
+  connection.messages('c', ['1-0', null, 'new'], ['2-0', null, 'newer'])
+  assert.deepEqual(await gap, { channel: 'c', from: '10-0', first: '1-0', lost: null })
+  assert.deepEqual((await rest.count(3)).map(m => m.data), ['old', 'new', 'newer'])
+  connection.push('gap', { channel: 'not ours', from: '1-0', first: null, lost: 3 })
+
+  gateway.epoch = 'E2'
+  const flushed = event(client, 'gap')
+  gateway.cut()
+  assert.equal((await flushed).channel, 'c')
+  assert.deepEqual((await all.count(4)).map(m => m.data), ['a', 'b', 'a', 'b'])
+})
+
+test('several targets are tried in rotation', async t => {
+  const one = await ScriptedGateway.start(t)
+  const two = await ScriptedGateway.start(t)
+  const dead = await ScriptedGateway.start(t)
+  const deadUrl = dead.url
+  await dead.stop()
+  const client = makeClient(t, { targets: [one.url, deadUrl, two.url] })
+  const failed = event(client, 'error')
+  const first = await one.welcomed()
+  first.close(1011, 'has failed')
+  const error = await failed
+  assert.equal(error.code, 'connect_failed')
+  assert.equal(error.target, deadUrl + '/')
+  assert.equal(error.retry, true)
+  const second = await two.welcomed()
+  second.close(1012)
+  const third = await one.welcomed()
+  await third.roundTrip()
+})
+
+test('a WebSocket that fails without a close event, as that of Node 22, is given up', async t => {
+  const opened = new Inbox()
+  class Fake {
+    constructor () {
+      opened.put(this)
+      queueMicrotask(() => this.onerror({ message: 'refused' }))
+    }
+
+    close () {}
+  }
+  const client = makeClient(t, { targets: 'ws://h', WebSocket: Fake, requestTimeout: 1e6 })
+  assert.match((await event(client, 'error')).message, /no connection to ws:\/\/h\/: refused/)
+  for (let i = 0; i < 3; i++) await opened.next()
+})
+
+for (const code of [1002, 1003, 1007, 1008, 1009]) {
+  test(`close ${code} means stop`, async t => {
+    const gateway = await ScriptedGateway.start(t)
+    const client = makeClient(t, { targets: gateway.url })
+    const connection = await gateway.welcomed()
+    const sent = client.publish('c', 1)
+    const asked = client.history('c')
+    const joined = client.subscribe('d', nothing)
+    const down = event(client, 'disconnect')
+    const stopped = event(client, 'error', error => error.code === 'refused')
+    for (let i = 0; i < 3; i++) await connection.requests.next()
+    connection.close(code, 'because')
+    assert.deepEqual(await down, { code, reason: 'because', willReconnect: false })
+    assert.equal((await stopped).closeCode, code)
+    assert.equal(client.state, 'closed')
+    assert.equal((await failure(sent)).code, 'unknown')
+    assert.equal((await failure(asked)).code, 'closed')
+    assert.equal((await failure(joined)).code, 'refused')
+    assert.equal((await failure(client.publish('c', 1))).code, 'closed')
+    assert.equal((await failure(client.subscribe('c', nothing))).code, 'closed')
+    assert.equal(gateway.accepted, 1)
+  })
+}
+
+for (const code of [1000, 1001, 1011, 1012, 1013, 4321]) {
+  test(`close ${code} means reconnect`, async t => {
+    const gateway = await ScriptedGateway.start(t)
+    const client = makeClient(t, { targets: gateway.url })
+    const connection = await gateway.welcomed()
+    await connection.roundTrip()
+    const down = event(client, 'disconnect')
+    connection.close(code, 'for now')
+    assert.deepEqual(await down, { code, reason: 'for now', willReconnect: true })
+    await (await gateway.welcomed()).roundTrip()
+  })
+}
+
+test('the times between attempts have full jitter, and a limit', async t => {
+  const attempts = (random, count, code) => new Promise(resolve => {
+    const delays = []
+    const realTimeout = globalThis.setTimeout
+    const mocks = [
+      t.mock.method(Math, 'random', () => random),
+      t.mock.method(globalThis, 'setTimeout', (callback, ms) => {
+        if (ms === 777) return 0 // the time for the handshake
+        delays.push(ms)
+        if (delays.length < count) return realTimeout(callback, 0)
+        client.close()
+        mocks.forEach(mock => mock.mock.restore())
+        resolve(delays)
+      })
+    ]
+    class Fake {
+      constructor () { queueMicrotask(() => this.onclose?.({ code, reason: '' })) }
+      close () {}
+    }
+    const client = new RedistributeClient({ targets: 'ws://h', WebSocket: Fake, requestTimeout: 777 })
+  })
+  assert.deepEqual(await attempts(0.5, 8, 1006), [250, 500, 1000, 2000, 4000, 8000, 10000, 10000])
+  assert.deepEqual(await attempts(0, 3, 1006), [0, 0, 0])
+  assert.deepEqual(await attempts(1, 3, 1006), [500, 1000, 2000])
+  assert.deepEqual(await attempts(1, 4, 1013), [4000, 8000, 16000, 20000], 'reconnect later')
+  assert.deepEqual((await attempts(1, 1100, 1006)).at(-1), 20000)
+})
+
+test('a drain is honoured: what is asked meanwhile goes to the next gateway', async t => {
+  for (const closes of [true, false]) {
+    const gateway = await ScriptedGateway.start(t)
+    // A reconnect by backoff would come after minutes.
+    const client = makeClient(t, { targets: gateway.url, backoff: { min: 1e6, max: 1e6 } })
+    const all = new Collector()
+    client.subscribe('c', '1-0', all.handler)
+    const old = await gateway.welcomed()
+    await old.subscribed('1-0')
+    old.push('drain', { after: 300 })
+    const begin = performance.now()
+    old.messages('c', ['2-0', null, 'while it drains'])
+    await all.count(1)
+    const published = client.publish('c', 'held')
+    client.subscribe('d', nothing)
+    await old.roundTrip()
+    assert.equal(old.requests.size, 0)
+    if (closes) old.close(1012, 'drain')
+    const next = await gateway.connection()
+    const elapsed = performance.now() - begin
+    assert.ok(elapsed >= 295, `${elapsed} ms`)
+    if (!closes) await within(old.closed, 'the end of the old connection')
+    next.welcome()
+    assert.equal((await next.subscribed('2-0')).offset, '2-0')
+    assert.equal((await next.subscribed('1-0')).channel, 'd')
+    next.ok(await next.request('publish'), { offset: '3-0' })
+    assert.equal(await published, '3-0')
+    client.close()
+  }
+})
+
+test('coming online means to try at once', async t => {
+  const target = new EventTarget()
+  const document = Object.assign(new EventTarget(), { visibilityState: 'visible' })
+  const fake = {
+    addEventListener: target.addEventListener.bind(target),
+    removeEventListener: target.removeEventListener.bind(target),
+    document
+  }
+  const before = Object.fromEntries(Object.keys(fake).map(key => [key, Object.getOwnPropertyDescriptor(globalThis, key)]))
+  for (const key of Object.keys(fake)) {
+    Object.defineProperty(globalThis, key, { value: fake[key], configurable: true, writable: true })
+  }
+  t.after(() => {
+    for (const key of Object.keys(fake)) {
+      if (before[key]) Object.defineProperty(globalThis, key, before[key])
+      else delete globalThis[key]
+    }
+  })
+  t.mock.method(Math, 'random', () => 1)
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, backoff: { min: 1e6, max: 1e6 } })
+  for (const wake of [() => target.dispatchEvent(new Event('online')), () => document.dispatchEvent(new Event('visibilitychange'))]) {
+    const connection = await gateway.welcomed()
+    await connection.roundTrip()
+    const down = event(client, 'disconnect')
+    connection.cut()
+    await down
+    wake()
+  }
+  // Where a connection seems to be there, it is asked for a sign of life.
+  const connection = await gateway.welcomed()
+  await connection.roundTrip()
+  target.dispatchEvent(new Event('online'))
+  await connection.request('ping')
+  client.close() // while it still has somewhere to unregister
+})
+
+/* ---- Half-open links -------------------------------------------------- */
+
+const BRISK = -14950 // and 15 s of grace make 50 ms
+
+test('a silent connection is asked, and kept if it answers', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed({ ping: BRISK })
+  for (let i = 0; i < 3; i++) connection.ok(await connection.request('ping'), { time: 1 })
+  assert.equal(gateway.accepted, 1)
+})
+
+test('a silent connection that does not answer is broken', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, requestTimeout: 100 })
+  const all = new Collector()
+  client.subscribe('c', '1-0', all.handler)
+  const connection = await gateway.welcomed({ ping: BRISK })
+  await connection.subscribed('1-0')
+  const down = event(client, 'disconnect')
+  await connection.request('ping')
+  assert.deepEqual(await down, { code: 1006, reason: 'no answer to ping in time', willReconnect: true })
+  // What the old one says now is not heard any more.
+  connection.messages('c', ['2-0', null, 'too late'])
+  const next = await gateway.welcomed()
+  assert.equal((await next.subscribed('1-0')).offset, '1-0')
+  next.messages('c', ['2-0', null, 'in time'])
+  assert.deepEqual((await all.count(1)).map(m => m.data), ['in time'])
+})
+
+test('a gateway that does not greet, or does not answer a subscribe, is left', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, requestTimeout: 100 })
+  const failed = event(client, 'error')
+  await gateway.connection()
+  assert.match((await failed).message, /no welcome in time/)
+  const made = client.subscribe('c', nothing)
+  const deaf = await gateway.welcomed()
+  await deaf.request('subscribe')
+  await (await gateway.welcomed()).subscribed('1-0')
+  assert.deepEqual(await made, { offset: '1-0' })
+})
+
+test('a frame that is not JSON is a broken connection', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const down = event(client, 'disconnect')
+  connection.socket.send('{"push":"mess')
+  assert.equal((await down).reason, 'a frame that is not JSON')
+  await gateway.welcomed()
+})
+
+test('what is not known is ignored', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed({ novelty: 1 })
+  connection.push('novelty', { channel: 'c' })
+  connection.send({ id: 4711, ok: {} })
+  connection.messages('not subscribed', ['1-0', null, 1])
+  const time = client.ping()
+  connection.ok(await connection.request('ping'), { time: 5, novelty: 2 })
+  assert.equal(await time, 5)
+})
+
+/* ---- Requests --------------------------------------------------------- */
+
+test('a publish in flight is of unknown fate when the connection breaks', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  let connection = await gateway.welcomed()
+  const first = client.publish('c', 'T', 'in flight')
+  await connection.request('publish')
+  const told = event(client, 'error')
+  const down = event(client, 'disconnect')
+  connection.cut()
+  const error = await failure(first)
+  assert.deepEqual([error.code, error.retry, error.request, error.channel], ['unknown', true, 'publish', 'c'])
+  assert.equal(await told, error)
+  await down
+  const second = client.publish('c', 'T', 'waited')
+  connection = await gateway.welcomed()
+  const request = await connection.request('publish')
+  assert.equal(request.data, 'waited')
+  connection.ok(request, { offset: '2-0' })
+  assert.equal(await second, '2-0')
+  await connection.roundTrip()
+  assert.equal(connection.requests.size, 0)
+})
+
+test('a publish that is not answered in time is of unknown fate', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, requestTimeout: 50 })
+  const connection = await gateway.welcomed()
+  const published = client.publish('c', 1)
+  const request = await connection.request('publish')
+  assert.equal((await failure(published)).code, 'unknown')
+  connection.ok(request, { offset: '1-0' })
+  const next = client.publish('c', 2)
+  connection.ok(await connection.request('publish'), { offset: '2-0' })
+  assert.equal(await next, '2-0')
+})
+
+test('the answer of the gateway to a publish is told', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const published = client.publish('c', 1)
+  connection.error(await connection.request('publish'), 'busy', true)
+  const error = await failure(published)
+  assert.deepEqual([error.code, error.message, error.retry], ['busy', 'it is busy', true])
+})
+
+test('the queue of what waits is bounded', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, queue: 3 })
+  const kept = [1, 2, 3].map(n => client.publish('c', n))
+  const error = await failure(client.publish('c', 4))
+  assert.deepEqual([error.code, error.retry], ['queue_full', true])
+  const connection = await gateway.welcomed()
+  for (const n of [1, 2, 3]) {
+    const request = await connection.request('publish')
+    assert.equal(request.data, n)
+    connection.ok(request, { offset: `${n}-0` })
+  }
+  assert.deepEqual(await Promise.all(kept), ['1-0', '2-0', '3-0'])
+})
+
+test('a publish waits for the subscribe of its channel, and only for that', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, queue: 2 })
+  const up = event(client, 'connect')
+  const connection = await gateway.welcomed()
+  await up
+  for (const answer of ['ok', 'error', 'cut']) {
+    client.subscribe(answer, nothing)
+    const held = [client.publish(answer, 1), client.publish(answer, 2)]
+    assert.equal((await failure(client.publish(answer, 3))).code, 'queue_full')
+    const request = await connection.request('subscribe')
+    client.publish('other', 0)
+    assert.equal((await connection.request('publish')).channel, 'other')
+    let next = connection
+    if (answer === 'ok') connection.ok(request, { channel: answer, offset: '1-0', epoch: 'E1' })
+    if (answer === 'error') connection.error(request, 'unavailable', true)
+    if (answer === 'cut') {
+      connection.cut()
+      next = await gateway.welcomed()
+      await next.subscribed('1-0')
+      await next.subscribed('1-0')
+    } else if (answer === 'error') {
+      client.unsubscribe(answer)
+    }
+    const sent = [await next.request('publish'), await next.request('publish')]
+    assert.deepEqual(sent.map(publish => publish.data), [1, 2])
+    sent.forEach((publish, i) => next.ok(publish, { offset: `${i}-1` }))
+    assert.deepEqual(await Promise.all(held), ['0-1', '1-1'])
+  }
+})
+
+test('a message above the limit does not cost the connection', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const tooLong = client.publish('c', 'ä'.repeat(60)) // 60 characters, 120 bytes
+  const connection = await gateway.welcomed({ limits: { message: 128, subscriptions: 1 } })
+  assert.equal((await failure(tooLong)).code, 'too_large')
+  const fits = client.publish('c', 'a'.repeat(60))
+  connection.ok(await connection.request('publish'), { offset: '1-0' })
+  assert.equal(await fits, '1-0')
+})
+
+test('questions are asked again on the next connection', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const page = client.history('c', { from: 5, to: '9-0', limit: 2, reverse: true })
+  const time = client.ping()
+  let connection = await gateway.welcomed()
+  await connection.request('history')
+  connection.cut()
+  connection = await gateway.welcomed()
+  const request = await connection.request('history')
+  assert.deepEqual(request, { id: request.id, do: 'history', channel: 'c', from: '5', to: '9-0', limit: 2, reverse: true })
+  connection.ok(await connection.request('ping'), { time: 17 })
+  connection.ok(request, { channel: 'c', messages: [['9-0', 'T', 1], ['8-0', null, null, { data64: '' }]], more: true })
+  assert.equal(await time, 17)
+  assert.deepEqual(await page, {
+    messages: [
+      { channel: 'c', offset: '9-0', type: 'T', data: 1 },
+      { channel: 'c', offset: '8-0', type: null, data: new Uint8Array(0) }
+    ],
+    more: true
+  })
+  const plain = client.history('c')
+  const { id, ...rest } = await connection.request('history')
+  assert.deepEqual(rest, { do: 'history', channel: 'c' })
+  connection.error({ id }, 'unavailable', true)
+  assert.equal((await failure(plain)).code, 'unavailable')
+})
+
+test('a question without an answer ends in time', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, requestTimeout: 50 })
+  assert.equal((await failure(client.ping())).code, 'timeout')
+  assert.equal((await failure(client.history('c'))).code, 'timeout')
+})
+
+test('close ends all that waits', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const flying = client.publish('c', 1)
+  await connection.request('publish')
+  const joining = client.subscribe('c', nothing)
+  const asked = failure(client.ping())
+  const down = event(client, 'disconnect')
+  client.close()
+  client.close()
+  assert.deepEqual(await down, { code: 1000, reason: '', willReconnect: false })
+  assert.equal(await within(connection.closed, 'the close'), 1000)
+  assert.equal((await failure(flying)).code, 'unknown')
+  assert.equal((await failure(joining)).code, 'closed')
+  assert.equal((await asked).code, 'closed')
+  assert.equal((await failure(client.publish('c', 1))).code, 'closed')
+  assert.equal((await failure(client.ping())).code, 'closed')
+  await client.unsubscribe('c')
+
+  const waiting = makeClient(t, { targets: 'ws://127.0.0.1:1' })
+  const publish = waiting.publish('c', 1)
+  waiting.close()
+  assert.equal((await failure(publish)).code, 'closed')
+})
+
+/* ---- What users' code does -------------------------------------------- */
+
+test('a handler that throws disturbs nobody', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const errors = new Inbox()
+  client.on('error', error => errors.put(error.message))
+  client.on('connect', () => { throw new Error('in connect') })
+  client.load('c', () => { throw new Error('in load') })
+  let count = 0
+  client.subscribe('c', '0', messages => {
+    count += messages.length
+    if (count === 1) throw new Error('in a handler')
+    return Promise.reject(new Error('in a promise'))
+  })
+  const connection = await gateway.welcomed()
+  await connection.subscribed('0-0')
+  connection.messages('c', ['1-0', null, 1])
+  connection.messages('c', ['2-0', null, 2])
+  for (const text of ['in load', 'in connect', 'in a handler', 'in a promise']) {
+    assert.equal(await errors.next(), text)
+  }
+  assert.equal(count, 2)
+  connection.cut()
+  assert.equal((await (await gateway.welcomed()).subscribed('2-0')).offset, '2-0')
+})
+
+test('without a listener, what a handler throws is an uncaught exception', async t => {
+  const gateway = await MemoryGateway.start(t)
+  const script = `
+    import RedistributeClient from '${new URL('../../gateway/client/redistribute-client.js', import.meta.url)}'
+    import WebSocket from 'ws'
+    const client = new RedistributeClient({ targets: '${gateway.url}', WebSocket })
+    process.on('uncaughtException', error => {
+      console.log('uncaught', error.message)
+      client.publish('c', 2)
+    })
+    client.subscribe('c', '0', ([{ data }]) => {
+      if (data === 1) throw new Error('one')
+      console.log('two')
+      client.close()
+    })
+    client.publish('c', 1)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: new URL('.', import.meta.url), stdio: ['ignore', 'pipe', 'inherit']
+  })
+  t.after(() => child.kill())
+  let output = ''
+  child.stdout.on('data', data => { output += data })
+  // That it ends by itself says also that close() leaves no timer behind.
+  assert.equal(await within(new Promise(resolve => child.on('close', resolve)), 'the end'), 0)
+  assert.equal(output, 'uncaught one\ntwo\n')
+})
+
+test('a handler may unsubscribe or close', async t => {
+  const gateway = await MemoryGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  gateway.publish('c', [null, 1])
+  const calls = []
+  const left = new Inbox()
+  client.subscribe('c', '0', messages => {
+    calls.push(...messages)
+    left.put(client.unsubscribe('c'))
+    gateway.publish('c', [null, 2])
+  })
+  await (await left.next())
+  gateway.publish('c', [null, 3])
+  const closed = new Inbox()
+  client.subscribe('c', '-1', () => {
+    client.close()
+    closed.put(true)
+  })
+  gateway.publish('c', [null, 4])
+  await closed.next()
+  assert.equal(calls.length, 1)
+  assert.equal(client.state, 'closed')
+})
+
+test('listeners: on, once, off', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const heard = []
+  const off = () => heard.push('off')
+  client.on('connect', () => heard.push('on')).once('connect', () => heard.push('once')).on('connect', off).off('connect', off)
+  for (let i = 0; i < 2; i++) {
+    const up = event(client, 'connect')
+    const connection = await gateway.welcomed()
+    await up
+    connection.cut()
+  }
+  assert.deepEqual(heard, ['on', 'once', 'on'])
+})
+
+test('an ignored publish or subscribe is no unhandled rejection', async t => {
+  const unhandled = []
+  const listener = reason => unhandled.push(reason)
+  process.on('unhandledRejection', listener)
+  t.after(() => process.off('unhandledRejection', listener))
+  const client = makeClient(t, { targets: 'ws://127.0.0.1:1' })
+  client.publish('c', 1)
+  client.subscribe('c', nothing)
+  client.close()
+  client.publish('c', 1)
+  client.subscribe('c', nothing)
+  await new Promise(setImmediate)
+  assert.deepEqual(unhandled, [])
+})
+
+/* ---- What load() finds ------------------------------------------------ */
+
+class Storage {
+  items = new Map()
+  getItem (key) { return this.items.get(key) ?? null }
+  setItem (key, value) { this.items.set(key, value) }
+}
+
+const load = (client, channel) => within(new Promise(resolve => {
+  client.load(channel, (messages, lastOffset) => resolve({ data: messages.map(m => m.data), lastOffset }))
+}), 'load')
+
+test('a second visit shows what is stored and goes on from there', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const storage = new Storage()
+  const visit = () => makeClient(t, { targets: gateway.url, storage, history: 3 })
+
+  let client = visit()
+  assert.deepEqual(await load(client, 'c'), { data: [], lastOffset: undefined })
+  const all = new Collector()
+  client.subscribe('c', undefined, all.handler)
+  client.subscribe('not loaded', nothing)
+  let connection = await gateway.welcomed()
+  await connection.subscribed('1-0')
+  await connection.subscribed('1-0')
+  connection.messages('c', ['2-0', null, 2], ['3-0', null, null, { data64: 'AAEC/w==' }])
+  connection.messages('c', ['4-0', null, 4], ['5-0', 'T', 5])
+  await all.count(4)
+  assert.deepEqual(await load(client, 'c'), { data: [Uint8Array.of(0, 1, 2, 255), 4, 5], lastOffset: '5-0' })
+  client.close()
+  assert.deepEqual([...storage.items.keys()], ['redistribute:c'])
+
+  client = visit()
+  assert.deepEqual(await load(client, 'c'), { data: [Uint8Array.of(0, 1, 2, 255), 4, 5], lastOffset: '5-0' })
+  client.subscribe('c', '5-0', new Collector().handler)
+  connection = await gateway.welcomed()
+  const request = await connection.subscribed('5-0')
+  assert.deepEqual([request.offset, request.epoch], ['5-0', 'E1'])
+  client.close()
+})
+
+test('the place of a channel without messages is stored, too', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const storage = new Storage()
+  const client = makeClient(t, { targets: gateway.url, storage })
+  await load(client, 'c')
+  const made = client.subscribe('c', nothing)
+  await (await gateway.welcomed()).subscribed('7-0')
+  await made
+  client.close()
+  assert.deepEqual(await load(makeClient(t, { targets: gateway.url, storage }), 'c'), { data: [], lastOffset: '7-0' })
+})
+
+test('a replay stores nothing twice, another data set begins anew', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const storage = new Storage()
+  storage.setItem('redistribute:c', JSON.stringify({ epoch: 'E1', offset: '3-0', messages: [['2-0', null, 2], ['3-0', null, 3]] }))
+  const client = makeClient(t, { targets: gateway.url, storage })
+  await load(client, 'c')
+  const all = new Collector()
+  client.subscribe('c', '0', all.handler)
+  let connection = await gateway.welcomed()
+  assert.equal((await connection.subscribed('0-0')).epoch, undefined)
+  connection.messages('c', ['1-0', null, 1], ['2-0', null, 2], ['3-0', null, 3], ['4-0', null, 4])
+  await all.count(4)
+  assert.deepEqual(await load(client, 'c'), { data: [2, 3, 4], lastOffset: '4-0' })
+
+  connection.cut()
+  connection = await gateway.welcomed({ epoch: 'E2' })
+  await connection.subscribed('0-0', 'E2')
+  connection.push('gap', { channel: 'c', from: '4-0', first: '1-0', lost: null })
+  connection.messages('c', ['1-0', null, 'new'])
+  await all.count(5)
+  assert.deepEqual(await load(client, 'c'), { data: ['new'], lastOffset: '1-0' })
+})
+
+test('keep stores every channel', async t => {
+  const gateway = await MemoryGateway.start(t)
+  const storage = new Storage()
+  const client = makeClient(t, { targets: gateway.url, storage, keep: true, storagePrefix: 'x:' })
+  const all = new Collector()
+  await client.subscribe('c', all.handler)
+  await client.publish('c', 1)
+  await all.count(1)
+  client.close()
+  assert.deepEqual([...storage.items.keys()], ['x:c'])
+})
+
+test('a later record of another tab is not overwritten', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const storage = new Storage()
+  const client = makeClient(t, { targets: gateway.url, storage })
+  await load(client, 'c')
+  const all = new Collector()
+  client.subscribe('c', '0', all.handler)
+  const connection = await gateway.welcomed()
+  await connection.subscribed('0-0')
+  connection.messages('c', ['1-0', null, 1])
+  await all.count(1)
+  const later = JSON.stringify({ epoch: 'E1', offset: '2-0', messages: [['2-0', null, 2]] })
+  storage.setItem('redistribute:c', later)
+  client.close()
+  assert.equal(storage.getItem('redistribute:c'), later)
+})
+
+test('a storage that fails breaks nothing', async t => {
+  const gateway = await MemoryGateway.start(t)
+  const forbidden = {
+    getItem () { throw new Error('forbidden') },
+    setItem () { throw new Error('forbidden') }
+  }
+  const client = makeClient(t, { targets: gateway.url, storage: forbidden })
+  client.on('error', assert.fail)
+  assert.deepEqual(await load(client, 'c'), { data: [], lastOffset: undefined })
+  const all = new Collector()
+  await client.subscribe('c', all.handler)
+  await client.publish('c', 1)
+  await all.count(1)
+  client.close()
+
+  for (const text of ['', 'null', '7', '{', '{"offset":1}', '{"offset":"1-0","messages":[7]}']) {
+    const storage = new Storage()
+    storage.setItem('redistribute:c', text)
+    const client = makeClient(t, { targets: gateway.url, storage })
+    assert.deepEqual(await load(client, 'c'), { data: [], lastOffset: undefined }, text)
+    client.close()
+  }
+})
+
+test('where the storage is full, fewer messages are stored, and the offset', async t => {
+  const gateway = await MemoryGateway.start(t)
+  for (const [quota, kept] of [[60, 0], [500, 2]]) {
+    class Small extends Storage {
+      setItem (key, value) {
+        if (value.length > quota) throw new Error('QuotaExceededError')
+        super.setItem(key, value)
+      }
+    }
+    const storage = new Small()
+    const client = makeClient(t, { targets: gateway.url, storage })
+    await load(client, 'c')
+    const all = new Collector()
+    await client.subscribe('c', all.handler)
+    let last
+    for (let i = 0; i < 8; i++) last = gateway.publish('c', [null, String(i).repeat(150)])
+    await all.count(8)
+    client.close()
+    const again = makeClient(t, { targets: gateway.url, storage })
+    const found = await load(again, 'c')
+    assert.equal(found.lastOffset, last)
+    assert.equal(found.data.length, kept)
+    again.close()
+  }
+})

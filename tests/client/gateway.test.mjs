@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+/* The client in Node against the real thing: daemon, gateway and Redis. */
+
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import RedistributeClient, { compareOffsets } from '../../gateway/client/redistribute-client.js'
+import { Collector, Daemon, event, failure, Inbox, makeClient, Relay, WebSocketHere, within } from './support.mjs'
+
+const nothing = () => {}
+const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => from + i)
+const data = messages => messages.map(message => message.data)
+
+test('the client and a gateway', async t => {
+  const daemon = await Daemon.start(t)
+
+  for (const [kind, Client] of [
+    ['import', RedistributeClient],
+    ['require', createRequire(import.meta.url)('../../gateway/client/redistribute-client.cjs')]
+  ]) {
+    await t.test(`the first example, with ${kind}`, async t => {
+      const channel = `myTestChannel-${kind}`
+      const received = new Inbox()
+      // The example's text; the class is given because this is not installed.
+      const client = Client({
+        targets: [daemon.url], WebSocket: WebSocketHere
+      })
+      t.after(() => client.close())
+      client.load(channel, (messages, lastOffset) => {
+        assert.deepEqual([messages, lastOffset], [[], undefined])
+        client.subscribe(channel, lastOffset, messages => {
+          received.put(messages)
+        })
+      })
+      await event(client, 'connect')
+      await client.subscribe(channel, nothing)
+      const offset = await client.publish(channel, 'TEST_MESSAGE', { foo: 'bar' })
+      assert.match(offset, /^\d+-\d+$/)
+      assert.deepEqual(await received.next(), [{ channel, offset, type: 'TEST_MESSAGE', data: { foo: 'bar' } }])
+    })
+  }
+
+  await t.test('the welcome', async t => {
+    const client = makeClient(t, { targets: daemon.url })
+    const welcome = await event(client, 'connect')
+    for (const name of ['client', 'gateway', 'version']) assert.equal(typeof welcome[name], 'string', name)
+    assert.ok(welcome.limits.message >= 1024)
+    assert.ok(Math.abs(await client.ping() - Date.now()) < 60000)
+  })
+
+  await t.test('every kind of payload comes back as it went', async t => {
+    const client = makeClient(t, { targets: daemon.url })
+    const values = [null, true, -1.5, 'plain', '', 'ä€😀\u0000', [1, [2]], { a: { b: null } }, '{"not":"json"}', Uint8Array.of(0, 1, 2, 255), new Uint8Array(0)]
+    const all = new Collector()
+    await client.subscribe('kinds', all.handler)
+    for (const value of values) await client.publish('kinds', value)
+    assert.deepEqual(data(await all.count(values.length)), values)
+    const page = await client.history('kinds')
+    assert.deepEqual(page, { messages: all.messages, more: false })
+  })
+
+  await t.test('what other programs write with XADD arrives', async t => {
+    const client = makeClient(t, { targets: daemon.url })
+    const all = new Collector()
+    await client.subscribe('foreign', all.handler)
+    const ids = [
+      await daemon.redis('XADD', 'rd:ch:foreign', '*', 'json', '{"a":1}'),
+      await daemon.redis('XADD', 'rd:ch:foreign', '*', 'text', 'words', 'type', 'T'),
+      await daemon.redis('XADD', 'rd:ch:foreign', '*', 'user', 'agent', 'ip', '::1')
+    ]
+    assert.deepEqual(await all.count(3), [
+      { channel: 'foreign', offset: ids[0], type: null, data: { a: 1 } },
+      { channel: 'foreign', offset: ids[1], type: 'T', data: 'words' },
+      { channel: 'foreign', offset: ids[2], type: null, data: { user: 'agent', ip: '::1' } }
+    ])
+  })
+
+  await t.test('where to start', async t => {
+    const client = makeClient(t, { targets: daemon.url })
+    const offsets = []
+    for (const n of numbers(0, 5)) offsets.push(await client.publish('starts', n))
+    const cases = [['0', numbers(0, 6)], [offsets[2], [3, 4, 5]], ['-2', [3, 4, 5]], [-1, [4, 5]], ['@0', numbers(0, 6)], ['$', [5]], [undefined, [5]]]
+    const collectors = []
+    for (const [offset] of cases) {
+      const reader = makeClient(t, { targets: daemon.url })
+      const all = new Collector()
+      collectors.push(all)
+      await reader.subscribe('starts', offset, all.handler)
+    }
+    await client.publish('starts', 5)
+    for (const [i, [offset, wanted]] of cases.entries()) {
+      assert.deepEqual(data(await collectors[i].count(wanted.length)), wanted, String(offset))
+    }
+    assert.equal((await failure(client.subscribe('starts', 'yesterday', nothing))).code, 'bad_offset')
+    assert.equal((await failure(client.subscribe('a\nb', nothing))).code, 'bad_channel')
+    assert.equal((await failure(client.publish('{a', 1))).code, 'bad_channel')
+  })
+
+  await t.test('history in pages, from both ends', async t => {
+    const client = makeClient(t, { targets: daemon.url })
+    await Promise.all(numbers(0, 25).map(n => client.publish('pages', n)))
+    const found = []
+    for (let from = '0', more = true; more;) {
+      const page = await client.history('pages', { from, limit: 10 })
+      found.push(...page.messages)
+      from = page.messages.at(-1).offset
+      more = page.more
+    }
+    assert.deepEqual(data(found), numbers(0, 25))
+    const last = await client.history('pages', { limit: 3, reverse: true })
+    assert.deepEqual([data(last.messages), last.more], [[24, 23, 22], true])
+    const middle = await client.history('pages', { from: found[4].offset, to: found[7].offset })
+    assert.deepEqual(data(middle.messages), [5, 6, 7])
+  })
+
+  await t.test('after unsubscribe nothing comes', async t => {
+    const client = makeClient(t, { targets: daemon.url })
+    const first = new Collector()
+    await client.subscribe('left', first.handler)
+    await client.publish('left', 1)
+    await first.count(1)
+    await client.unsubscribe('left')
+    const last = await client.publish('left', 2)
+    const second = new Collector()
+    await client.subscribe('left', '0', second.handler)
+    assert.deepEqual(data(await second.count(2)), [1, 2])
+    assert.equal(first.messages.length, 1)
+    assert.equal(second.messages[1].offset, last)
+  })
+
+  await t.test('a second visit is given what it missed', async t => {
+    const items = new Map()
+    const storage = { getItem: key => items.get(key) ?? null, setItem: (key, value) => items.set(key, value) }
+    const visit = () => {
+      const client = makeClient(t, { targets: daemon.url, storage })
+      const all = new Collector()
+      const loaded = within(new Promise(resolve => client.load('visits', (messages, lastOffset) => {
+        resolve(data(messages))
+        client.subscribe('visits', lastOffset, all.handler)
+      })), 'load')
+      return { client, all, loaded }
+    }
+    const publisher = makeClient(t, { targets: daemon.url })
+    const first = visit()
+    assert.deepEqual(await first.loaded, [])
+    await first.client.subscribe('visits', nothing)
+    await publisher.publish('visits', 'seen')
+    await first.all.count(1)
+    first.client.close()
+    await publisher.publish('visits', 'missed')
+    const second = visit()
+    assert.deepEqual(await second.loaded, ['seen'])
+    assert.deepEqual(data(await second.all.count(1)), ['missed'])
+  })
+
+  await t.test('no message is lost or given twice when connections are cut', async t => {
+    const relay = await Relay.start(t, daemon.port)
+    const reader = makeClient(t, { targets: relay.url })
+    const publisher = makeClient(t, { targets: daemon.url })
+    const all = new Collector()
+    await reader.subscribe('cut', all.handler)
+    let cuts = 0
+    reader.on('disconnect', () => cuts++)
+    const total = 3000
+    for (let n = 0; n < total; n += 50) {
+      const batch = numbers(n, n + 50).map(n => publisher.publish('cut', n))
+      if (n % 150 === 0) {
+        // Once in the middle of a batch, once as soon as the link is back.
+        await batch[25]
+        if (reader.state === 'connecting' && n % 300 === 0) await event(reader, 'connect')
+        relay.cut()
+      }
+      await Promise.all(batch)
+    }
+    const messages = await all.count(total)
+    assert.deepEqual(data(messages), numbers(0, total))
+    for (let i = 1; i < total; i++) assert.ok(compareOffsets(messages[i].offset, messages[i - 1].offset) > 0)
+    assert.ok(cuts >= 10, `${cuts} cuts`)
+  })
+
+  await t.test('of publishes that are cut, each is stored once or of unknown fate', async t => {
+    const relay = await Relay.start(t, daemon.port)
+    const publisher = makeClient(t, { targets: relay.url })
+    const outcome = new Map()
+    const settled = []
+    for (let n = 0; n < 600; n++) {
+      settled.push(publisher.publish('fate', n).then(
+        offset => outcome.set(n, offset),
+        error => outcome.set(n, error.code)))
+      if (n % 40 === 20) {
+        await Promise.race(settled.slice(-10))
+        relay.cut()
+      }
+    }
+    await within(Promise.all(settled), 'all answers')
+    const reader = makeClient(t, { targets: daemon.url })
+    const all = new Collector()
+    await publisher.publish('fate', 'end')
+    await reader.subscribe('fate', '0', all.handler)
+    while (all.messages.at(-1)?.data !== 'end') await all.count(all.messages.length + 1)
+    const stored = new Map()
+    for (const { data, offset } of all.messages.slice(0, -1)) {
+      assert.ok(!stored.has(data), `${data} is stored twice`)
+      stored.set(data, offset)
+    }
+    for (const [n, result] of outcome) {
+      if (result !== 'unknown') assert.equal(stored.get(n), result, `number ${n}`)
+    }
+    assert.ok([...outcome.values()].includes('unknown'))
+  })
+
+  await t.test('a killed gateway comes back, and everything goes on', async t => {
+    const client = makeClient(t, { targets: daemon.url })
+    const all = new Collector()
+    await client.subscribe('killed', all.handler)
+    await client.publish('killed', 0)
+    await all.count(1)
+    const [pid] = await daemon.children('redistribute-gateway')
+    const down = event(client, 'disconnect')
+    process.kill(pid, 'SIGKILL')
+    await down
+    await client.publish('killed', 1)
+    await client.publish('killed', 2)
+    assert.deepEqual(data(await all.count(3)), [0, 1, 2])
+  })
+
+  await t.test('a flushed Redis is told by a gap', async t => {
+    const relay = await Relay.start(t, daemon.port)
+    const client = makeClient(t, { targets: relay.url })
+    const all = new Collector()
+    const gaps = new Inbox()
+    client.on('gap', gap => gaps.put(gap))
+    await client.subscribe('flushed', all.handler)
+    await client.publish('flushed', 'before')
+    await all.count(1)
+    await daemon.redis('FLUSHALL')
+    relay.cut()
+    const gap = await gaps.next()
+    assert.equal(gap.channel, 'flushed')
+    await client.publish('flushed', 'after')
+    assert.equal((await all.count(2)).at(-1).data, 'after')
+  })
+
+  await t.test('the daemon ends well, with a client connected', async t => {
+    const client = makeClient(t, { targets: daemon.url })
+    await client.subscribe('end', nothing)
+    const down = event(client, 'disconnect')
+    await daemon.stop()
+    assert.equal((await within(down, 'the disconnect')).willReconnect, true)
+  })
+})

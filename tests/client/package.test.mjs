@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The package as its users get it: the files that it names, installed beside
+ * a program of theirs; nothing of this source tree is in reach.
+ */
+
+import assert from 'node:assert/strict'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { MemoryGateway, run } from './support.mjs'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const source = path.join(here, '../../gateway/client')
+
+async function project (t, { ws }) {
+  const dir = await mkdtemp(path.join(os.tmpdir(), 'rd-package-'))
+  t.after(() => rm(dir, { recursive: true, force: true }))
+  const target = path.join(dir, 'node_modules/redistribute-client')
+  await mkdir(target, { recursive: true })
+  const { files } = JSON.parse(await readFile(path.join(source, 'package.json')))
+  for (const file of ['package.json', ...files]) await cp(path.join(source, file), path.join(target, file))
+  if (ws) await symlink(path.join(here, 'node_modules/ws'), path.join(dir, 'node_modules/ws'))
+  return dir
+}
+
+async function program (dir, name, text) {
+  await writeFile(path.join(dir, name), text)
+  const { code, stdout, stderr } = await run(process.execPath, [name], { cwd: dir })
+  assert.equal(code, 0, stderr)
+  return { stdout: stdout.trim(), stderr }
+}
+
+const EXAMPLE = `
+client.load('myTestChannel', (messages, lastOffset) => {
+  client.subscribe('myTestChannel', lastOffset, messages => {
+    console.log(messages[0].type, JSON.stringify(messages[0].data))
+    client.close()
+  })
+})
+client.publish('myTestChannel', 'TEST_MESSAGE', { foo: 'bar' })
+`
+const RESULT = 'TEST_MESSAGE {"foo":"bar"}'
+
+test('require, without new, with the package ws', async t => {
+  const gateway = await MemoryGateway.start(t)
+  const dir = await project(t, { ws: true })
+  const { stdout, stderr } = await program(dir, 'main.cjs', `
+    delete globalThis.WebSocket
+    const client = require('redistribute-client')({
+      targets: ['${gateway.url}']
+    })
+    ${EXAMPLE}`)
+  assert.equal(stdout, RESULT)
+  assert.equal(stderr, '', 'no warnings')
+})
+
+test('import, with new', async t => {
+  const gateway = await MemoryGateway.start(t)
+  const dir = await project(t, { ws: true })
+  const { stdout } = await program(dir, 'main.mjs', `
+    import RedistributeClient from 'redistribute-client'
+    const client = new RedistributeClient({ targets: ['${gateway.url}'] })
+    ${EXAMPLE}`)
+  assert.equal(stdout, RESULT)
+})
+
+test('both ways export the same', async t => {
+  const dir = await project(t, { ws: false })
+  const { stdout } = await program(dir, 'main.mjs', `
+    import { createRequire } from 'node:module'
+    import assert from 'node:assert/strict'
+    import * as esm from 'redistribute-client'
+    const cjs = createRequire(import.meta.url)('redistribute-client')
+    for (const name of Object.keys(esm)) assert.equal(typeof cjs[name], typeof esm[name], name)
+    assert.equal(cjs.default, cjs)
+    assert.equal(cjs.RedistributeClient, cjs)
+    for (const Client of [cjs, esm.default]) {
+      const client = Client({ targets: 'localhost:1', WebSocket: class { close () {} } })
+      assert.ok(client instanceof Client)
+      assert.equal(client.constructor, Client)
+      class Mine extends Client { mine () { return this.state } }
+      const mine = new Mine({ targets: 'localhost:1', WebSocket: class { close () {} } })
+      assert.equal(mine.mine(), 'connecting')
+      mine.close()
+      client.close()
+    }
+    console.log('good')`)
+  assert.equal(stdout, 'good')
+})
+
+test('an error in the client names the line of its source', async t => {
+  const dir = await project(t, { ws: false })
+  const text = await readFile(path.join(source, 'redistribute-client.js'), 'utf8')
+  const line = text.split('\n').findIndex(line => line.includes("'targets: one address")) + 1
+  const { stdout } = await program(dir, 'main.cjs', `
+    try { require('redistribute-client')({}) } catch (error) { console.log(error.stack) }`)
+  assert.ok(stdout.includes(`redistribute-client.js:${line}:`), stdout)
+})
+
+test('without any WebSocket, it says what to do', async t => {
+  const dir = await project(t, { ws: false })
+  for (const [name, load] of [
+    ['main.mjs', "const { default: Client } = await import('redistribute-client')"],
+    ['main.cjs', "const Client = require('redistribute-client')"]
+  ]) {
+    const { stdout } = await program(dir, name, `
+      delete globalThis.WebSocket
+      ${load}
+      const client = Client({ targets: 'localhost:1' })
+      client.on('error', error => { if (!error.request) console.log(error.code, error.message) })
+      client.publish('c', 1).catch(error => console.log(error.code, client.state))`)
+    assert.equal(stdout, 'no_websocket there is no WebSocket here: use Node 22, or install the package ws, ' +
+      'or give one as options.WebSocket\nclosed closed')
+  }
+})
+
+test('its types fit programs of both kinds', async t => {
+  const dir = await project(t, { ws: false })
+  await cp(path.join(here, 'types'), dir, { recursive: true })
+  const { code, stdout } = await run(process.execPath, [path.join(here, 'node_modules/typescript/bin/tsc'), '-p', dir])
+  assert.equal(code, 0, stdout)
+})
