@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Who may include whom.
+
+A line of FLOORS is one floor: its name, the folder, the floors that it may
+include beside itself, and its files (of x, both x.c and x.h).  A file on no
+floor is an error, as are headers that include each other in a circle.  LIBRARIES says which files know a foreign library.
+"""
+import re
+
+from tree import ROOT, files, finish, name
+
+FLOORS = [
+    # name, folder, may include, files
+    ("public", "include/redistribute", "", "error slice id message handler"),
+    ("0", "src", "public",
+     "err mem list buf map clock log utf8"),
+    ("1", "src", "public 0",
+     "id keys uri options config config_show config_check member json pack "
+     "place message"),
+    ("2", "src", "public 0 1",
+     "loop tls wire connect reply reply_reader pending redis ask script stream "
+     "publisher doorbell doorbell_pair doorbell_block meta node notify proc"),
+    ("3", "src", "public 0 1 2",
+     "role child crew embedded datadir herald preflight preflight_redis reload "
+     "supervisor supervisor_signals supervisor_state main cmd_*"),
+    ("A", "gateway", "public 0 1",
+     "crypto ws http http_answer origin writer protocol frame"),
+    ("B", "gateway", "public 0 1 2 A",
+     "conn conn_impl conn_io conns channel"),
+    ("C", "gateway", "public 0 1 2 A B",
+     "resolve subscription history outbox session plain listener pages ops"),
+    ("D", "gateway", "public 0 1 2 A B C", "gateway main"),
+    ("E", "workers", "public 0 1", "retry verdict dispatch batch line pace"),
+    ("F", "workers", "public 0 1 2 E",
+     "self work runner source peers reader rescue commit pipe exec spawn thread "
+     "so handlers"),
+    ("G", "workers", "public 0 1 2 E F", "worker main"),
+    ("handlers", "workers/handlers", "public", "*"),
+]
+
+# Foreign headers, and the only files that may include them.
+LIBRARIES = {
+    "hiredis/": "src/redis.c src/reply.c src/reply_reader.c",
+    "msgpack": "src/pack.c",
+    "jansson": "src/json.c",
+    "ini.h": "src/config.c",
+    "openssl/": "src/tls.c gateway/crypto.c",
+    "event2/http": "gateway/ops.c",
+    "event2/": "src/loop.h src/loop.c src/wire.c src/connect.c src/redis.c "
+               "src/tls.c gateway/ops.c",
+}
+
+# What else may stand in angle brackets: the C library and the kernel.
+LIBC = set("""
+assert ctype dirent dlfcn errno fcntl float getopt inttypes libgen limits math
+netdb poll pthread pwd grp sched signal spawn stdalign stdarg stdatomic stdbool
+stddef stdint stdio stdlib string strings syslog time unistd sysexits
+arpa/inet netinet/in netinet/tcp sys/epoll sys/eventfd sys/file sys/ioctl
+sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat sys/syscall
+sys/time sys/types sys/uio sys/un sys/utsname sys/wait linux/limits
+""".split())
+
+# Pure floors see no descriptor and no loop.
+PURE = {"1", "A", "E"}
+IMPURE = {"netdb", "poll", "pthread", "sys/epoll", "sys/eventfd", "sys/socket",
+          "sys/wait", "netinet/tcp", "signal"}
+
+GENERATED = {"script_sources.h", "src/script_sources.h"}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
+
+
+def matches(pattern, stem):
+    return pattern == stem or (pattern.endswith("*")
+                               and stem.startswith(pattern[:-1]))
+
+
+def floor_of(path):
+    """The row of FLOORS that the file stands in, or None."""
+    for row in FLOORS:
+        if path.parent == ROOT / row[1] and any(
+                matches(p, path.stem) for p in row[3].split()):
+            return row
+    return None
+
+
+def includes(path):
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        found = INCLUDE.match(line)
+        if found:
+            yield number, found[1] == "<", found[2]
+
+
+def judge_system(where, row, header):
+    """A complaint about <header>, or None."""
+    if header.startswith("redistribute/"):
+        return judge_house("include/" + header, row)
+    for prefix, allowed in LIBRARIES.items():
+        if header.startswith(prefix):
+            if where in allowed.split():
+                return None
+            return "<%s> is for %s only" % (header, allowed)
+    stem = header.removesuffix(".h")
+    if stem not in LIBC:
+        return "<%s> is of no library that this rule knows" % header
+    if row[0] in PURE and stem in IMPURE:
+        return "<%s> on floor %s, which is pure" % (header, row[0])
+    return None
+
+
+def judge_house(header, row):
+    """A complaint about a header of ours, root-relative, or None."""
+    if header in GENERATED:
+        return None
+    path = ROOT / header
+    if "/" not in header or not path.is_file():
+        return '"%s" is no file, seen from the root' % header
+    if path.suffix == ".def":
+        return None
+    target = floor_of(path)
+    if target is None:
+        return None  # told where the file itself is judged
+    if target is row or target[0] in row[2].split():
+        return None
+    return '"%s" is of floor %s, floor %s may include %s' % (
+        header, target[0], row[0], row[2] or "nothing else")
+
+
+def circles(graph):
+    """Headers from which one comes back to them."""
+    done, path, found = set(), [], []
+
+    def walk(node):
+        if node in path:
+            found.append(path[path.index(node):] + [node])
+            return
+        if node in done:
+            return
+        path.append(node)
+        for other in graph.get(node, ()):
+            walk(other)
+        path.pop()
+        done.add(node)
+
+    for node in sorted(graph):
+        walk(node)
+    return found
+
+
+def main():
+    violations, graph = [], {}
+    paths = files("*.c", "*.h", under=("src", "gateway", "workers", "include"))
+    for path in paths:
+        where, row = name(path), floor_of(path)
+        if row is None:
+            violations.append("%s:1: the file is on no floor" % where)
+            continue
+        graph[where] = []
+        for number, system, header in includes(path):
+            why = (judge_system(where, row, header) if system
+                   else judge_house(header, row))
+            if row[0] == "handlers" and not system:
+                why = 'handlers include <redistribute/...> only, not "%s"' \
+                    % header
+            if why:
+                violations.append("%s:%d: %s" % (where, number, why))
+            graph[where].append("include/" + header if system else header)
+    for circle in circles(graph):
+        violations.append("%s:1: circle: %s" % (circle[0],
+                                                " -> ".join(circle)))
+    finish(violations, len(paths))
+
+
+main()
