@@ -17,7 +17,9 @@ START_TEST(test_channels)
 	    {S("a:b/c d*?[x]"), true},
 	    {S("gr\xc3\xbc\xc3\x9f"), true},
 	    {S("{user7}.inbox"), true},
-	    {S("{}"), true},
+	    {S("{}"), false},
+	    {S("a{}b"), false},
+	    {S("{a}{}"), true},
 	    {S("{a{b}c}"), true},
 	    {S("\xc2\xa0"), true}, /* no-break space: not a control */
 	    {S(""), false},

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conn.c -- one client's socket; see conn.h.
+ *
+ * Its life is HEAD (a request is read), OPEN and PINGED (messages), CLOSING
+ * (our close frame is out), ENDING (the last bytes), DEAD.  The owner hears
+ * closed() as soon as nothing more can come or go, and what is left is ours
+ * alone.
+ *
+ * Not here: bytes (conn_io.c), time limits (conns.c), frames (ws.c).
+ */
+#include "gateway/conn_impl.h"
+#include "src/clock.h"
+#include "src/log.h"
+
+#include <assert.h>
+
+/* The only way from one state to another. */
+void rd_conn_enter(struct rd_conn *c, enum state state)
+{
+	c->state = state;
+	c->since_ms = rd_clock_ms();
+	rd_list_remove(&c->link);
+	rd_list_push(&c->conns->lists[state], &c->link);
+	if (state >= CLOSING && c->ops != NULL && rd_list_empty(&c->detach)) {
+		rd_list_push(&c->conns->detach, &c->detach);
+		rd_task_defer(&c->conns->reap, c->conns->loop);
+	}
+	if (state == DEAD) {
+		rd_watch_stop(&c->watch);
+		rd_task_defer(&c->conns->reap, c->conns->loop);
+	}
+}
+
+void rd_conn_interest(struct rd_conn *c)
+{
+	short what = 0;
+
+	if (c->state == DEAD)
+		return;
+	if (!c->paused || c->state >= CLOSING)
+		what |= EV_READ;
+	if (c->blocked)
+		what |= EV_WRITE;
+	rd_watch_set(&c->watch, what);
+}
+
+void rd_conn_close(struct rd_conn *c, uint16_t code, const char *reason)
+{
+	char frame[RD_WS_CLOSE_MAX];
+
+	if (c->state != OPEN && c->state != PINGED)
+		return;
+	rd_conn_append(
+	    c, (struct rd_slice){frame, rd_ws_close(frame, code, reason)});
+	if (c->state == DEAD)
+		return;
+	rd_conn_enter(c, c->peer_closed ? ENDING : CLOSING);
+	rd_conn_interest(c);
+}
+
+/* Closes without hope of an answer. */
+void rd_conn_give_up(struct rd_conn *c, uint16_t code, const char *reason)
+{
+	c->peer_closed = true;
+	rd_conn_close(c, code, reason);
+}
+
+void rd_conn_answer(struct rd_conn *c, int status, const char *type,
+		    struct rd_slice body, const char *extra)
+{
+	struct rd_buf out = RD_BUF_INIT;
+
+	assert(c->state == HEAD);
+	rd_http_answer(&out, status, type, body, extra, false);
+	rd_conn_append(c, rd_buf_slice(&out));
+	rd_buf_fini(&out);
+	c->ops = NULL; /* nobody owned it yet */
+	if (c->state != DEAD)
+		rd_conn_enter(c, ENDING);
+}
+
+void rd_conn_refuse(struct rd_conn *c, int status, const char *why)
+{
+	struct rd_buf body = RD_BUF_INIT;
+
+	rd_buf_addf(&body, "%s\n", why);
+	rd_conn_answer(c, status, "text/plain; charset=utf-8",
+		       rd_buf_slice(&body), NULL);
+	rd_buf_fini(&body);
+}
+
+void rd_conn_upgrade(struct rd_conn *c, const struct rd_http_request *req,
+		     const char *protocol, const struct rd_conn_ops *ops,
+		     void *arg)
+{
+	struct rd_buf out = RD_BUF_INIT;
+
+	assert(c->state == HEAD);
+	rd_http_switch(&out, req->ws_key, protocol);
+	rd_conn_append(c, rd_buf_slice(&out));
+	rd_buf_fini(&out);
+	rd_ws_init(&c->ws, c->conns->limits.max_message);
+	c->ops = ops;
+	c->arg = arg;
+	c->conns->counters.opened++;
+	if (c->state != DEAD)
+		rd_conn_enter(c, OPEN);
+}
+
+/* One handler for each event of the codec. */
+static void got_message(struct rd_conn *c, bool binary,
+			const struct rd_ws_got *got)
+{
+	c->conns->counters.messages_in++;
+	c->ops->message(c->arg, binary, got->payload);
+}
+
+static void got_ping(struct rd_conn *c, const struct rd_ws_got *got)
+{
+	char header[RD_WS_HEADER_MAX];
+	size_t n = rd_ws_header(header, RD_WS_OP_PONG, got->payload.len);
+
+	/* A client that floods pings and reads nothing gets no more pongs. */
+	if (c->out.len >= c->conns->limits.output_limit)
+		return;
+	rd_conn_append(c, (struct rd_slice){header, n});
+	if (c->state != DEAD)
+		rd_conn_append(c, got->payload);
+}
+
+static void got_close(struct rd_conn *c, const struct rd_ws_got *got)
+{
+	c->peer_closed = true;
+	if (c->state == CLOSING)
+		rd_conn_enter(c, ENDING);
+	else
+		c->ops->leaving(c->arg, got->code);
+}
+
+static void got_bad(struct rd_conn *c, const struct rd_ws_got *got)
+{
+	if (got->code == 1009)
+		c->conns->counters.too_large++;
+	else
+		c->conns->counters.bad_frames++;
+	rd_log(RD_LOG_DEBUG, "conn.bad", "code=%u why=%s", got->code, got->why);
+	rd_conn_give_up(c, got->code, got->why);
+}
+
+static void conn_got(struct rd_conn *c, enum rd_ws_event event,
+		     const struct rd_ws_got *got)
+{
+	if (c->state == CLOSING) {
+		/* Whatever it sent before it saw our close is not heard. */
+		if (event == RD_WS_CLOSE || event == RD_WS_BAD)
+			rd_conn_enter(c, ENDING);
+		return;
+	}
+	if (c->state != OPEN && c->state != PINGED)
+		return;
+	switch (event) {
+	case RD_WS_TEXT:
+	case RD_WS_BINARY:
+		got_message(c, event == RD_WS_BINARY, got);
+		break;
+	case RD_WS_PING:
+		got_ping(c, got);
+		break;
+	case RD_WS_CLOSE:
+		got_close(c, got);
+		break;
+	case RD_WS_BAD:
+		got_bad(c, got);
+		break;
+	case RD_WS_PONG:
+	case RD_WS_MORE:
+		break;
+	}
+}
+
+static void conn_feed(struct rd_conn *c, char *data, size_t len)
+{
+	struct rd_ws_got got;
+	enum rd_ws_event event;
+	size_t used;
+
+	c->feeding = true;
+	do {
+		if (c->paused && c->state < CLOSING)
+			break;
+		event = rd_ws_feed(&c->ws, data, len, &used, &got);
+		data += used;
+		len -= used;
+		conn_got(c, event, &got);
+	} while (event != RD_WS_MORE && c->state != DEAD);
+	c->feeding = false;
+	if (len > 0 && c->state < CLOSING)
+		rd_buf_add(&c->in, data, len);
+}
+
+/* Feeds what was kept back while its owner had paused it. */
+static void conn_feed_held(struct rd_conn *c)
+{
+	struct rd_buf held = c->in;
+
+	if (held.len == 0)
+		return;
+	rd_buf_init(&c->in);
+	conn_feed(c, rd_buf_data(&held), held.len);
+	rd_buf_fini(&held);
+}
+
+void rd_conn_pause(struct rd_conn *c)
+{
+	c->paused = true;
+	rd_conn_interest(c);
+}
+
+/* Not from here: the messages come from the loop, as all callbacks do. */
+void rd_conn_resume(struct rd_conn *c)
+{
+	if (!c->paused)
+		return;
+	c->paused = false;
+	rd_conn_interest(c);
+	if (c->feeding || c->state >= CLOSING)
+		return;
+	if (c->in.len > 0 || (c->tls != NULL && rd_tls_pending(c->tls)))
+		rd_watch_fire(&c->watch, EV_READ);
+}
+
+static void conn_head(struct rd_conn *c, char *data, size_t len)
+{
+	struct rd_http_request req;
+	struct rd_buf head;
+	int err;
+
+	rd_buf_add(&c->in, data, len);
+	err = rd_http_parse(rd_buf_slice(&c->in), c->conns->limits.max_header,
+			    &req, &c->head_seen);
+	if (err == RD_EAGAIN)
+		return;
+	if (err != RD_OK) {
+		c->conns->counters.bad_requests++;
+		rd_conn_refuse(
+		    c, err == RD_ETOOBIG ? 431 : 400,
+		    err == RD_ETOOBIG
+			? "The request head is larger than max-header."
+			: "This is not an HTTP/1.1 request.");
+		return;
+	}
+	/* The request borrows from the head, whose rest is already frames. */
+	head = c->in;
+	rd_buf_init(&c->in);
+	c->ops->request(c->arg, c, &req);
+	assert(c->state != HEAD);
+	rd_buf_drop(&head, c->head_seen);
+	if (c->state == OPEN && head.len > 0)
+		conn_feed(c, rd_buf_data(&head), head.len);
+	rd_buf_fini(&head);
+}
+
+static void conn_got_bytes(struct rd_conn *c, char *data, size_t len)
+{
+	c->conns->counters.bytes_in += len;
+	if (c->state == OPEN || c->state == PINGED)
+		rd_conn_enter(c, OPEN); /* to the end of the queue */
+	if (c->state == HEAD)
+		conn_head(c, data, len);
+	else if (c->state != ENDING)
+		conn_feed(c, data, len);
+}
+
+static void conn_readable(struct rd_conn *c)
+{
+	char *buffer = c->conns->buffer;
+	long n;
+
+	conn_feed_held(c);
+	do {
+		if (c->state == DEAD || (c->paused && c->state < CLOSING))
+			return;
+		n = rd_conn_read(c, buffer, RD_CONN_READ_BYTES);
+		if (n == RD_EAGAIN)
+			return;
+		if (n <= 0) {
+			rd_conn_enter(c, DEAD);
+			return;
+		}
+		conn_got_bytes(c, buffer, (size_t)n);
+	} while (c->tls != NULL && rd_tls_pending(c->tls));
+}
+
+void rd_conn_event(void *arg, short what)
+{
+	struct rd_conn *c = arg;
+
+	if ((what & EV_WRITE) && c->state != DEAD) {
+		c->blocked = false;
+		rd_conn_flush(c);
+	}
+	/* A TLS handshake may have waited for either. */
+	if ((what & EV_READ) || c->tls != NULL)
+		conn_readable(c);
+	rd_conn_interest(c);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conn.h -- one client's socket: an HTTP request, then WebSocket messages.
+ *
+ * A connection turns bytes into messages and frames into bytes, answers pings
+ * and closes, keeps time limits, and bounds what waits to be sent.  It knows
+ * neither channels nor sessions.
+ *
+ * Callbacks come from the loop, never inside a call of the owner.
+ */
+#ifndef RD_GATEWAY_CONN_H
+#define RD_GATEWAY_CONN_H
+
+#include "gateway/http.h"
+#include "src/loop.h"
+
+struct rd_tls;
+struct rd_conn;
+struct rd_conns;
+
+struct rd_conn_ops {
+	/* A whole request head: answer by rd_conn_answer(), or by
+	 * rd_conn_upgrade(), before returning.  req is borrowed. */
+	void (*request)(void *arg, struct rd_conn *c,
+			const struct rd_http_request *req);
+	/* A whole message; payload is borrowed. */
+	void (*message)(void *arg, bool binary, struct rd_slice payload);
+	/* The client has closed; call rd_conn_close() with this code, now or
+	 * when what it is still owed has been sent. */
+	void (*leaving)(void *arg, uint16_t code);
+	/* What was full (rd_conn_full) has room again. */
+	void (*drained)(void *arg);
+	/* The last call: nothing comes or goes any more. */
+	void (*closed)(void *arg);
+};
+
+/* Limits and counters of all connections of a process. */
+struct rd_conn_limits {
+	size_t max_header;  /* bytes of a request head */
+	size_t max_message; /* bytes of a message from a client */
+	size_t
+	    output_limit; /* bytes waiting for one client that make it full */
+	uint64_t handshake_timeout_ms;
+	uint64_t ping_interval_ms;
+	uint64_t pong_timeout_ms;
+};
+#define RD_CONN_COUNTERS(X)                                                    \
+	X(accepted, "connections accepted")                                    \
+	X(opened, "WebSocket handshakes done")                                 \
+	X(closed, "connections ended")                                         \
+	X(handshake_timeouts, "clients too slow to open")                      \
+	X(bad_requests, "HTTP requests that were malformed")                   \
+	X(bad_frames, "clients that broke the protocol")                       \
+	X(too_large, "messages above max-message")                             \
+	X(pings, "pings sent")                                                 \
+	X(pong_timeouts, "clients that answered no ping")                      \
+	X(messages_in, "messages received")                                    \
+	X(bytes_in, "bytes received")                                          \
+	X(bytes_out, "bytes sent")                                             \
+	X(sends, "system calls that sent them")                                \
+	X(full, "times that a client reached output-limit")
+struct rd_conn_counters {
+#define X(name, help) uint64_t name;
+	RD_CONN_COUNTERS(X)
+#undef X
+};
+
+/* ops and arg serve connections that have not been upgraded yet. */
+struct rd_conns *rd_conns_new(struct rd_loop *loop,
+			      const struct rd_conn_limits *limits,
+			      const struct rd_conn_ops *ops, void *arg);
+/* Ends what is left, without another callback. */
+void rd_conns_free(struct rd_conns **conns);
+size_t rd_conns_count(const struct rd_conns *conns);
+const struct rd_conn_counters *rd_conns_counters(const struct rd_conns *conns);
+/* Bytes that wait for clients, of all together. */
+size_t rd_conns_waiting(const struct rd_conns *conns);
+
+/* Takes over a connected, non-blocking socket; tls is NULL for a plain one. */
+void rd_conn_open(struct rd_conns *conns, int fd, struct rd_tls *tls);
+
+/* Answers the request and ends.  type is NULL for no body; extra: further
+ * header lines, or NULL. */
+void rd_conn_answer(struct rd_conn *c, int status, const char *type,
+		    struct rd_slice body, const char *extra);
+/* Makes it a WebSocket, whose events go to ops and arg from now on. */
+void rd_conn_upgrade(struct rd_conn *c, const struct rd_http_request *req,
+		     const char *protocol, const struct rd_conn_ops *ops,
+		     void *arg);
+
+/* Sends whole frames; dropped where the connection is closing.  They leave
+ * together at the end of the turn. */
+void rd_conn_send(struct rd_conn *c, struct rd_slice frames);
+/* Are output_limit bytes waiting?  If so, drained() will be called. */
+bool rd_conn_full(struct rd_conn *c);
+/* Stops and starts the stream of messages; nothing is lost. */
+void rd_conn_pause(struct rd_conn *c);
+void rd_conn_resume(struct rd_conn *c);
+/* Sends a close frame, and ends when the client has answered it. closed()
+ * follows, after the turn. */
+void rd_conn_close(struct rd_conn *c, uint16_t code, const char *reason);
+
+#endif

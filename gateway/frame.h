@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame.h -- what the gateway says, as whole WebSocket frames (PROTOCOL.md).
+ *
+ * Every function appends to out a frame with its header, ready to be sent to
+ * any number of clients of the codec.  Pure.
+ */
+#ifndef RD_GATEWAY_FRAME_H
+#define RD_GATEWAY_FRAME_H
+
+#include <redistribute/message.h>
+
+#include "gateway/protocol.h"
+
+/* What a welcome tells; strings are borrowed. */
+struct rd_welcome {
+	const char *client;
+	const char *gateway;
+	const char *epoch; /* NULL where Redis was not reached yet */
+	uint64_t time_ms;
+	uint64_t ping_ms;
+	uint64_t max_message_bytes;
+	uint64_t max_subscriptions;
+};
+void rd_frame_welcome(struct rd_buf *out, enum rd_codec codec,
+		      const struct rd_welcome *welcome);
+
+/* Replies. */
+void rd_frame_subscribed(struct rd_buf *out, enum rd_codec codec, uint64_t id,
+			 struct rd_slice channel, struct rd_id offset,
+			 const char *epoch, bool already);
+void rd_frame_unsubscribed(struct rd_buf *out, enum rd_codec codec, uint64_t id,
+			   struct rd_slice channel);
+void rd_frame_published(struct rd_buf *out, enum rd_codec codec, uint64_t id,
+			struct rd_id offset);
+void rd_frame_pong(struct rd_buf *out, enum rd_codec codec, uint64_t id,
+		   uint64_t time_ms);
+/* req tells the id, or that there is none. */
+void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
+		    const struct rd_request *req, enum rd_fault fault,
+		    const char *why);
+
+/* Pushes.  first: NULL where nothing follows yet. */
+void rd_frame_gap(struct rd_buf *out, enum rd_codec codec,
+		  struct rd_slice channel, struct rd_id from,
+		  const struct rd_id *first, const char *epoch);
+void rd_frame_drain(struct rd_buf *out, enum rd_codec codec, uint64_t after_ms);
+
+/*
+ * Messages are gathered into one frame: begin, add each, end.  In
+ * RD_CODEC_PLAIN each message is a frame of its own.
+ *
+ * A history is the same list in a reply instead of a push.
+ */
+struct rd_frame_list {
+	struct rd_buf *out; /* borrowed */
+	enum rd_codec codec;
+	struct rd_buf rows; /* owned: the rows so far, in the codec */
+	size_t count;       /* of rows */
+};
+void rd_frame_list_begin(struct rd_frame_list *list, struct rd_buf *out,
+			 enum rd_codec codec);
+void rd_frame_list_add(struct rd_frame_list *list,
+		       const struct rd_message *msg);
+/* Bytes gathered so far. */
+size_t rd_frame_list_bytes(const struct rd_frame_list *list);
+/* Ends the list as a push (nothing where it is empty), or as a reply. */
+void rd_frame_list_push(struct rd_frame_list *list, struct rd_slice channel);
+void rd_frame_list_reply(struct rd_frame_list *list, uint64_t id,
+			 struct rd_slice channel, bool more);
+
+/* The payload of one message as plain mode has it, framed. */
+void rd_frame_plain(struct rd_buf *out, const struct rd_message *msg);
+
+#endif

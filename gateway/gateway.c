@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gateway.c -- wires the parts of a gateway; no logic of its own.
+ *
+ * Three roads to Redis: the doorbell (live reading), `pages` (older entries,
+ * so that whoever catches up does not hold up those who are live), `publish`.
+ * On each of the doorbell's connections the epoch is asked for first: its
+ * answer comes before that of any read, so a data set that was exchanged is
+ * noticed before the first of its entries.
+ */
+#include "gateway/gateway.h"
+#include "gateway/conn.h"
+#include "gateway/listener.h"
+#include "gateway/ops.h"
+#include "gateway/origin.h"
+#include "gateway/pages.h"
+#include "gateway/plain.h"
+#include "gateway/session.h"
+#include "gateway/subscription.h"
+#include "src/ask.h"
+#include "src/keys.h"
+#include "src/log.h"
+#include "src/mem.h"
+#include "src/meta.h"
+#include "src/node.h"
+#include "src/script.h"
+#include "src/tls.h"
+
+#include <stdlib.h>
+
+#define DRAIN_TICK_MS   50
+#define DRAIN_SPREAD_MS 2000 /* clients come back within so long */
+
+struct rd_gateway {
+	struct rd_loop *loop; /* borrowed */
+	struct rd_proc *proc; /* borrowed */
+	struct rd_uri uri;
+	struct rd_tls *redis_tls;     /* owned; NULL without rediss:// */
+	struct rd_tls *tls;           /* owned; NULL without a certificate */
+	char *id;                     /* owned: <node>.gateway.<index> */
+	struct rd_doorbell *doorbell; /* owned, as all below */
+	struct rd_redis *pages;
+	struct rd_redis *publish;
+	struct rd_publisher *publisher;
+	struct rd_feeds *feeds;
+	struct rd_sessions *sessions;
+	struct rd_plains *plains;
+	struct rd_conns *conns;
+	struct rd_pages *files;
+	struct rd_listener *listener;
+	struct rd_ops *ops;
+	struct rd_node *node;
+	struct rd_meta meta; /* epoch is "" before Redis was reached */
+	struct rd_timer drain_tick;
+	uint64_t drain_left_ms;
+	uint64_t refused; /* connections above max-connections */
+	bool draining;
+};
+
+static bool is_ready(const struct rd_gateway *g)
+{
+	return !g->draining && rd_doorbell_is_up(g->doorbell) &&
+	       rd_redis_is_up(g->pages) && rd_redis_is_up(g->publish) &&
+	       g->meta.epoch[0] != '\0';
+}
+
+/* ---- Redis ---- */
+
+static void on_meta(void *arg, int err, const struct rd_meta *meta,
+		    const char *why)
+{
+	struct rd_gateway *g = arg;
+	bool known = g->meta.epoch[0] != '\0';
+
+	if (err != RD_OK) {
+		rd_log(RD_LOG_ERROR, "gateway.meta", "why=%s", why);
+		return;
+	}
+	if (known && strcmp(g->meta.epoch, meta->epoch) != 0) {
+		rd_log(RD_LOG_WARN, "gateway.epoch", "was=%s is=%s",
+		       g->meta.epoch, meta->epoch);
+		g->meta = *meta;
+		rd_publisher_forget(g->publisher);
+		rd_feeds_restart(g->feeds);
+	}
+	g->meta = *meta;
+	if (is_ready(g))
+		rd_proc_ready(g->proc);
+}
+
+static void ask_meta(struct rd_gateway *g)
+{
+	/* Where the link has just gone, it comes up again. */
+	if (rd_meta_join(rd_doorbell_link(g->doorbell), g->proc->cfg.prefix,
+			 on_meta, g) != RD_OK)
+		rd_log(RD_LOG_DEBUG, "gateway.meta", "why=%s", "link is down");
+}
+
+static void doorbell_up(void *arg)
+{
+	ask_meta(arg);
+}
+
+static void doorbell_down(void *arg, const char *why)
+{
+	(void)arg;
+	(void)why; /* its links have logged it */
+}
+
+static void doorbell_flushed(void *arg)
+{
+	ask_meta(arg);
+}
+
+static const struct rd_doorbell_ops doorbell_ops = {
+    .up = doorbell_up,
+    .down = doorbell_down,
+    .flushed = doorbell_flushed,
+};
+
+static void pages_up(void *arg)
+{
+	struct rd_gateway *g = arg;
+
+	rd_script_load(g->pages);
+	rd_feeds_resume(g->feeds);
+	if (is_ready(g))
+		rd_proc_ready(g->proc);
+}
+
+static void publish_up(void *arg)
+{
+	struct rd_gateway *g = arg;
+
+	rd_script_load(g->publish);
+	if (is_ready(g))
+		rd_proc_ready(g->proc);
+}
+
+static void publish_down(void *arg, const char *why)
+{
+	struct rd_gateway *g = arg;
+
+	(void)why;
+	rd_sessions_down(g->sessions);
+}
+
+static void pages_down(void *arg, const char *why)
+{
+	(void)arg;
+	(void)why;
+}
+
+static const struct rd_redis_ops pages_ops = {
+    .up = pages_up,
+    .down = pages_down,
+};
+static const struct rd_redis_ops publish_ops = {
+    .up = publish_up,
+    .down = publish_down,
+};
+
+/* ---- clients ---- */
+
+static void refuse(struct rd_conn *conn, int status, const char *why)
+{
+	struct rd_buf body = RD_BUF_INIT;
+
+	rd_buf_addf(&body, "%s\n", why);
+	rd_conn_answer(conn, status, "text/plain; charset=utf-8",
+		       rd_buf_slice(&body), NULL);
+	rd_buf_fini(&body);
+}
+
+static const struct {
+	const char *name;
+	enum rd_codec codec;
+} protocols[] = {
+    {"redistribute.json", RD_CODEC_JSON},
+    {"redistribute.msgpack", RD_CODEC_MSGPACK},
+};
+
+/* The first subprotocol of the client's list that is known, or NULL. */
+static const char *choose(const struct rd_http_request *req,
+			  enum rd_codec *codec_out)
+{
+	struct rd_http_list list = req->protocols;
+	struct rd_slice item;
+
+	*codec_out = RD_CODEC_JSON;
+	while (rd_http_list_next(&list, &item))
+		for (size_t i = 0; i < 2; i++)
+			if (rd_slice_is(item, protocols[i].name)) {
+				*codec_out = protocols[i].codec;
+				return protocols[i].name;
+			}
+	return NULL;
+}
+
+static void open_plain(struct rd_gateway *g, struct rd_conn *conn,
+		       const struct rd_http_request *req)
+{
+	struct rd_slice raw = {req->path.data + 4, req->path.len - 4};
+	struct rd_place place = {.kind = RD_PLACE_NEW};
+	struct rd_buf channel = RD_BUF_INIT, offset = RD_BUF_INIT;
+	enum rd_codec codec;
+
+	if (rd_http_unescape(raw, &channel) != RD_OK ||
+	    !rd_channel_valid(rd_buf_slice(&channel)))
+		refuse(conn, 400, "This is not a channel name.");
+	else if (rd_http_query(req->query, "offset", &raw) &&
+		 (rd_http_unescape(raw, &offset) != RD_OK ||
+		  rd_place_parse(rd_buf_slice(&offset), &place) != RD_OK))
+		refuse(conn, 400, "offset: expected " RD_PLACE_EXPECTED ".");
+	else
+		rd_plain_open(g->plains, conn, req, rd_buf_slice(&channel),
+			      &place, choose(req, &codec));
+	rd_buf_fini(&channel);
+	rd_buf_fini(&offset);
+}
+
+static bool has_prefix(struct rd_slice s, const char *prefix)
+{
+	return s.len >= strlen(prefix) &&
+	       !memcmp(s.data, prefix, strlen(prefix));
+}
+
+static void open_websocket(struct rd_gateway *g, struct rd_conn *conn,
+			   const struct rd_http_request *req)
+{
+	const char *why = NULL, *protocol;
+	enum rd_codec codec;
+	int status = rd_http_check_upgrade(req, &why);
+
+	if (status != 0) {
+		refuse(conn, status, why);
+	} else if (!rd_origin_allowed(&g->proc->cfg.origin, req->origin,
+				      req->host)) {
+		refuse(conn, 403, "This origin is not allowed; see --origin.");
+	} else if (has_prefix(req->path, "/ws/")) {
+		open_plain(g, conn, req);
+	} else {
+		protocol = choose(req, &codec);
+		rd_session_open(g->sessions, conn, req, codec, protocol);
+	}
+}
+
+static void on_request(void *arg, struct rd_conn *conn,
+		       const struct rd_http_request *req)
+{
+	struct rd_gateway *g = arg;
+
+	if (g->draining)
+		refuse(conn, 503, "This gateway is going; try again.");
+	else if (rd_conns_count(g->conns) >
+		 (size_t)g->proc->cfg.max_connections) {
+		g->refused++;
+		refuse(conn, 503, "Too many connections.");
+	} else if (req->upgrade_websocket || has_prefix(req->path, "/ws/"))
+		open_websocket(g, conn, req);
+	else
+		rd_pages_answer(g->files, conn, req);
+}
+
+static const struct rd_conn_ops conn_ops = {.request = on_request};
+
+static void on_accept(void *arg, int fd)
+{
+	struct rd_gateway *g = arg;
+
+	rd_conn_open(g->conns, fd, g->tls);
+}
+
+/* ---- what it says of itself ---- */
+
+static bool ops_ready(void *arg, struct rd_buf *why)
+{
+	struct rd_gateway *g = arg;
+
+	if (is_ready(g))
+		return true;
+	rd_buf_adds(why, g->draining ? "draining" : "Redis does not answer");
+	return false;
+}
+
+static void ops_metrics(void *arg, struct rd_buf *out)
+{
+	struct rd_gateway *g = arg;
+	const struct rd_conn_counters *c = rd_conns_counters(g->conns);
+	const struct rd_feed_counters *f = rd_feeds_counters(g->feeds);
+	const struct rd_session_counters *s = rd_sessions_counters(g->sessions);
+	struct rd_doorbell_stats bell;
+
+	rd_doorbell_stats(g->doorbell, &bell);
+#define GAUGE(name, help, value) rd_ops_metric(out, name, "gauge", help, value)
+#define COUNTER(name, help, value)                                             \
+	rd_ops_metric(out, name "_total", "counter", help, value)
+	GAUGE("ready", "1 while clients can be served", is_ready(g));
+	GAUGE("connections", "open connections", rd_conns_count(g->conns));
+	GAUGE("subscriptions", "channels followed by clients",
+	      rd_feeds_subscriptions(g->feeds));
+	GAUGE("channels", "channels followed in Redis",
+	      rd_channels_count(rd_feeds_channels(g->feeds)));
+	GAUGE("output_bytes", "bytes that wait for clients",
+	      rd_conns_waiting(g->conns));
+	GAUGE("redis_fallback", "1 while Redis refuses CLIENT TRACKING",
+	      bell.fallback);
+	COUNTER("refused_connections", "connections above max-connections",
+		g->refused);
+	COUNTER("accept_pauses", "times that no descriptor was left",
+		g->listener == NULL ? 0 : rd_listener_pauses(g->listener));
+	COUNTER("entries", "entries read from channels",
+		rd_channels_entries(rd_feeds_channels(g->feeds)));
+	COUNTER("bell_rings", "wake-ups by Redis", bell.rings);
+	COUNTER("bell_lost", "wake-ups that only the sweep made up for",
+		bell.lost);
+#define X(name, help) COUNTER(#name, help, c->name);
+	RD_CONN_COUNTERS(X)
+#undef X
+#define X(name, help) COUNTER(#name, help, f->name);
+	RD_FEED_COUNTERS(X)
+#undef X
+#define X(name, help) COUNTER(#name, help, s->name);
+	RD_SESSION_COUNTERS(X)
+#undef X
+#undef GAUGE
+#undef COUNTER
+}
+
+static const struct rd_ops_calls ops_calls = {
+    .ready = ops_ready,
+    .metrics = ops_metrics,
+};
+
+static void on_report(void *arg, struct rd_node *node)
+{
+	struct rd_gateway *g = arg;
+	const struct rd_feed_counters *f = rd_feeds_counters(g->feeds);
+	const struct rd_session_counters *s = rd_sessions_counters(g->sessions);
+
+	rd_node_add(node, "connections", rd_conns_count(g->conns));
+	rd_node_add(node, "subscriptions", rd_feeds_subscriptions(g->feeds));
+	rd_node_add(node, "channels",
+		    rd_channels_count(rd_feeds_channels(g->feeds)));
+	rd_node_add(node, "published", s->published);
+	rd_node_add(node, "deliveries", f->deliveries);
+	rd_proc_title("redistribute-gateway %d: %zu connections",
+		      g->proc->index, rd_conns_count(g->conns));
+}
+
+/* ---- life ---- */
+
+static int open_redis(struct rd_gateway *g, struct rd_buf *why)
+{
+	const struct rd_config *cfg = &g->proc->cfg;
+	int err = rd_config_uri(cfg, &g->uri, why);
+
+	if (err == RD_OK && g->uri.tls)
+		err = rd_tls_client(cfg->redis_ca, &g->redis_tls, why);
+	if (err != RD_OK)
+		return err;
+	g->doorbell = rd_doorbell_open(g->loop, &g->uri, g->redis_tls, g->id,
+				       &doorbell_ops, g);
+	g->pages =
+	    rd_redis_open(g->loop, &g->uri, g->redis_tls, g->id, &pages_ops, g);
+	g->publish = rd_redis_open(g->loop, &g->uri, g->redis_tls, g->id,
+				   &publish_ops, g);
+	g->publisher =
+	    rd_publisher_new(g->loop, g->publish, cfg->prefix, cfg->maxlen);
+	g->feeds = rd_feeds_new(g->doorbell, g->pages, cfg->prefix);
+	g->node = rd_node_start(g->loop, g->publish, cfg->prefix, g->id,
+				"gateway", on_report, g);
+	return RD_OK;
+}
+
+static void open_clients(struct rd_gateway *g)
+{
+	const struct rd_config *cfg = &g->proc->cfg;
+	const struct rd_conn_limits limits = {
+	    .max_header = (size_t)cfg->max_header_bytes,
+	    .max_message = (size_t)cfg->max_message_bytes,
+	    .output_limit = (size_t)cfg->output_limit_bytes,
+	    .handshake_timeout_ms = (uint64_t)cfg->handshake_timeout_ms,
+	    .ping_interval_ms = (uint64_t)cfg->ping_interval_ms,
+	    .pong_timeout_ms = (uint64_t)cfg->pong_timeout_ms,
+	};
+	const struct rd_sessions_env env = {
+	    .loop = g->loop,
+	    .cfg = cfg,
+	    .feeds = g->feeds,
+	    .publisher = g->publisher,
+	    .pages = g->pages,
+	    .publish = g->publish,
+	    .gateway = g->id,
+	    .epoch = g->meta.epoch,
+	};
+
+	g->conns = rd_conns_new(g->loop, &limits, &conn_ops, g);
+	g->sessions = rd_sessions_new(&env);
+	g->plains = rd_plains_new(&env, g->sessions);
+}
+
+static int open_ports(struct rd_gateway *g, struct rd_buf *why)
+{
+	const struct rd_config *cfg = &g->proc->cfg;
+	int err = rd_pages_load(cfg->pages, &g->files, why);
+
+	if (err == RD_OK && cfg->cert[0] != '\0')
+		err = rd_tls_server(cfg->cert, cfg->key, &g->tls, why);
+	if (err == RD_OK)
+		err = rd_listener_open(g->loop, cfg->host, (int)cfg->port,
+				       on_accept, g, &g->listener, why);
+	if (err == RD_OK && cfg->ops_port != 0)
+		err = rd_ops_open(g->loop, cfg->ops_host,
+				  (int)cfg->ops_port + g->proc->index,
+				  &ops_calls, g, &g->ops, why);
+	return err;
+}
+
+static void drain_tick(void *arg);
+
+int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
+		    struct rd_gateway **gateway_out, struct rd_buf *why)
+{
+	struct rd_gateway *g = rd_new(struct rd_gateway);
+	char node[RD_NAME_MAX + 1];
+	int err;
+
+	g->loop = loop;
+	g->proc = proc;
+	rd_timer_init(&g->drain_tick, loop, drain_tick, g);
+	err = rd_node_name(proc->cfg.node, proc->cfg.data_dir, node, why);
+	if (err != RD_OK)
+		goto fail;
+	g->id = rd_asprintf("%s.gateway.%d", node, proc->index);
+	err = open_redis(g, why);
+	if (err != RD_OK)
+		goto fail;
+	open_clients(g);
+	err = open_ports(g, why);
+	if (err != RD_OK)
+		goto fail;
+	*gateway_out = g;
+	return RD_OK;
+fail:
+	rd_gateway_free(&g);
+	return err;
+}
+
+void rd_gateway_free(struct rd_gateway **gateway)
+{
+	struct rd_gateway *g = *gateway;
+
+	if (g == NULL)
+		return;
+	rd_timer_stop(&g->drain_tick);
+	rd_ops_close(&g->ops);
+	rd_listener_close(&g->listener);
+	rd_conns_free(&g->conns);
+	rd_plains_free(&g->plains);
+	rd_sessions_free(&g->sessions);
+	rd_feeds_free(&g->feeds);
+	rd_publisher_free(&g->publisher);
+	rd_node_stop(&g->node);
+	if (g->doorbell != NULL)
+		rd_doorbell_close(&g->doorbell);
+	if (g->pages != NULL)
+		rd_redis_close(&g->pages);
+	if (g->publish != NULL)
+		rd_redis_close(&g->publish);
+	rd_pages_free(&g->files);
+	rd_tls_free(&g->tls);
+	rd_tls_free(&g->redis_tls);
+	rd_uri_fini(&g->uri);
+	free(g->id);
+	free(g);
+	*gateway = NULL;
+}
+
+/* Nobody is here, and nothing that was asked is unanswered. */
+static bool is_drained(const struct rd_gateway *g)
+{
+	return rd_conns_count(g->conns) == 0 &&
+	       rd_redis_pending(g->pages) == 0 &&
+	       rd_redis_pending(g->publish) == 0 &&
+	       rd_redis_pending(rd_doorbell_link(g->doorbell)) == 0;
+}
+
+static void drain_tick(void *arg)
+{
+	struct rd_gateway *g = arg;
+
+	if (is_drained(g) || g->drain_left_ms < DRAIN_TICK_MS) {
+		rd_log(RD_LOG_INFO, "gateway.drained", "left=%zu",
+		       rd_conns_count(g->conns));
+		rd_loop_stop(g->loop);
+		return;
+	}
+	g->drain_left_ms -= DRAIN_TICK_MS;
+	rd_timer_start(&g->drain_tick, DRAIN_TICK_MS);
+}
+
+void rd_gateway_drain(struct rd_gateway *g)
+{
+	if (g->draining) {
+		rd_loop_stop(g->loop);
+		return;
+	}
+	g->draining = true;
+	g->drain_left_ms = (uint64_t)g->proc->cfg.drain_timeout_ms;
+	rd_log(RD_LOG_INFO, "gateway.drain", "connections=%zu",
+	       rd_conns_count(g->conns));
+	rd_listener_close(&g->listener);
+	rd_node_stop(&g->node);
+	rd_sessions_drain(g->sessions, DRAIN_SPREAD_MS);
+	rd_plains_drain(g->plains);
+	drain_tick(g);
+}
+
+void rd_gateway_reload(struct rd_gateway *g)
+{
+	const struct rd_config *cfg = &g->proc->cfg;
+	struct rd_buf why = RD_BUF_INIT;
+	struct rd_tls *tls;
+
+	if (g->tls == NULL)
+		return;
+	if (rd_tls_server(cfg->cert, cfg->key, &tls, &why) == RD_OK) {
+		rd_tls_free(&g->tls);
+		g->tls = tls;
+		rd_log(RD_LOG_INFO, "gateway.reload", "cert=%s", cfg->cert);
+	} else {
+		rd_log(RD_LOG_ERROR, "gateway.reload", "why=%s",
+		       rd_buf_text(&why));
+	}
+	rd_buf_fini(&why);
+}

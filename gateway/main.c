@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c -- the program redistribute-gateway.
+ */
+#include "gateway/gateway.h"
+#include "src/log.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+static void on_signal(void *arg, int signo)
+{
+	struct rd_gateway *gateway = arg;
+
+	if (signo == SIGHUP)
+		rd_gateway_reload(gateway);
+	else
+		rd_gateway_drain(gateway);
+}
+
+static void run(struct rd_loop *loop, struct rd_gateway *gateway)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	struct rd_signal watches[3];
+
+	for (int i = 0; i < 3; i++)
+		rd_signal_start(&watches[i], loop, signals[i], on_signal,
+				gateway);
+	rd_loop_run(loop);
+	for (int i = 0; i < 3; i++)
+		rd_signal_stop(&watches[i]);
+}
+
+int main(int argc, char **argv)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	struct rd_gateway *gateway = NULL;
+	struct rd_loop *loop;
+	struct rd_proc proc;
+	int status = RD_EXIT_OK;
+
+	if (rd_proc_init(&proc, "gateway", argc, argv, &status) != RD_OK)
+		return status;
+	rd_proc_raise_files();
+	loop = rd_loop_new();
+	if (rd_gateway_open(loop, &proc, &gateway, &why) == RD_OK) {
+		run(loop, gateway);
+		rd_gateway_free(&gateway);
+	} else {
+		rd_log(RD_LOG_ERROR, "gateway.failed", "why=%s",
+		       rd_buf_text(&why));
+		status = RD_EXIT_CONFIG;
+	}
+	rd_buf_fini(&why);
+	rd_loop_free(&loop);
+	rd_proc_fini(&proc);
+	return status;
+}

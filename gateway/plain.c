@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plain.c -- plain mode; see plain.h.
+ *
+ * It is an exact echo through the whole road: what a client sends comes back
+ * to it out of Redis.  Two things follow.  A client is not listened to until
+ * its subscription has begun, so that it misses nothing of its own.  And one
+ * that closes is first given what it has published, for at most a second.
+ */
+#include "gateway/plain.h"
+#include "gateway/outbox.h"
+#include "src/mem.h"
+#include "src/json.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define LEAVE_MS 1000
+
+struct plain {
+	struct rd_list link;      /* on the list of all */
+	struct rd_plains *plains; /* borrowed */
+	struct rd_conn *conn;     /* borrowed until closed() */
+	struct rd_feed feed;
+	struct rd_outbox outbox;
+	struct rd_buf channel;  /* owned */
+	struct rd_id published; /* the last offset of its own */
+	bool begun;             /* it stands in the channel */
+	bool leaving;           /* the client has closed */
+	uint16_t leave_code;    /* with this */
+	struct rd_timer leave;  /* patience with what it is owed */
+	struct rd_task ended;   /* closes, after the turn */
+};
+
+struct rd_plains {
+	struct rd_sessions_env env;
+	struct rd_sessions *sessions; /* borrowed */
+	struct rd_list all;
+	size_t count;
+};
+
+static void plain_flow(struct plain *p)
+{
+	if (!p->begun || rd_outbox_full(&p->outbox))
+		rd_conn_pause(p->conn);
+	else
+		rd_conn_resume(p->conn);
+}
+
+static void plain_failed(struct plain *p, int err)
+{
+	rd_sessions_count_publish(p->plains->sessions, err);
+	if (err == RD_EUNKNOWN)
+		rd_conn_close(p->conn, 1011,
+			      "the message may or may not be stored");
+	else
+		rd_conn_close(p->conn, 1013, "Redis does not store messages");
+}
+
+static void on_message(void *arg, bool binary, struct rd_slice payload)
+{
+	struct plain *p = arg;
+	struct rd_message msg = {.payload = payload, .encoding = RD_ENC_BIN};
+	int err;
+
+	if (!binary)
+		msg.encoding =
+		    rd_json_valid(payload) ? RD_ENC_JSON : RD_ENC_TEXT;
+	err = rd_outbox_send(&p->outbox, rd_buf_slice(&p->channel), &msg, 0);
+	if (err != RD_OK)
+		plain_failed(p, err);
+	else
+		plain_flow(p);
+}
+
+/* Has it been given everything that it published? */
+static bool has_its_own(const struct plain *p)
+{
+	struct rd_id at;
+
+	return p->outbox.count == 0 &&
+	       rd_feed_position(&p->feed, rd_buf_slice(&p->channel), &at) &&
+	       rd_id_cmp(at, p->published) >= 0;
+}
+
+static void plain_leave(void *arg)
+{
+	struct plain *p = arg;
+
+	rd_conn_close(p->conn, p->leave_code, NULL);
+}
+
+static void leave_if_done(struct plain *p)
+{
+	if (p->leaving && has_its_own(p))
+		rd_task_defer(&p->ended, p->plains->env.loop);
+}
+
+static void on_leaving(void *arg, uint16_t code)
+{
+	struct plain *p = arg;
+
+	p->leaving = true;
+	p->leave_code = code;
+	rd_feed_watch(&p->feed);
+	rd_timer_start(&p->leave, LEAVE_MS);
+	leave_if_done(p);
+}
+
+static void on_published(void *arg, uint64_t tag, int err, struct rd_id offset,
+			 const char *why)
+{
+	struct plain *p = arg;
+
+	(void)tag;
+	(void)why;
+	if (err != RD_OK) {
+		plain_failed(p, err);
+		return;
+	}
+	rd_sessions_count_publish(p->plains->sessions, err);
+	p->published = offset;
+	plain_flow(p);
+	leave_if_done(p);
+}
+
+static void on_subscribed(void *arg, struct rd_slice channel,
+			  struct rd_id cursor, uint64_t tag, int err,
+			  const char *why)
+{
+	struct plain *p = arg;
+
+	(void)channel;
+	(void)cursor;
+	(void)tag;
+	p->begun = true;
+	plain_flow(p);
+	if (err != RD_OK)
+		rd_conn_close(p->conn, 1011, why);
+}
+
+static void on_gap(void *arg, struct rd_slice channel, struct rd_id from,
+		   const struct rd_id *first)
+{
+	/* There is no envelope to tell it in; the feed has counted it. */
+	(void)arg;
+	(void)channel;
+	(void)from;
+	(void)first;
+}
+
+static void on_delivered(void *arg)
+{
+	leave_if_done(arg);
+}
+
+static void on_drained(void *arg)
+{
+	struct plain *p = arg;
+
+	rd_feed_drained(&p->feed);
+}
+
+static void on_closed(void *arg)
+{
+	struct plain *p = arg;
+
+	rd_timer_stop(&p->leave);
+	rd_task_cancel(&p->ended);
+	rd_feed_fini(&p->feed);
+	rd_outbox_fini(&p->outbox);
+	rd_buf_fini(&p->channel);
+	rd_list_remove(&p->link);
+	p->plains->count--;
+	free(p);
+}
+
+static const struct rd_conn_ops conn_ops = {
+    .message = on_message,
+    .leaving = on_leaving,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+static const struct rd_feed_ops feed_ops = {
+    .subscribed = on_subscribed,
+    .gap = on_gap,
+    .delivered = on_delivered,
+};
+
+void rd_plain_open(struct rd_plains *plains, struct rd_conn *conn,
+		   const struct rd_http_request *req, struct rd_slice channel,
+		   const struct rd_place *place, const char *protocol)
+{
+	struct plain *p = rd_new(struct plain);
+
+	p->plains = plains;
+	p->conn = conn;
+	rd_buf_addslice(&p->channel, channel);
+	rd_list_init(&p->link);
+	rd_list_push(&plains->all, &p->link);
+	plains->count++;
+	rd_timer_init(&p->leave, plains->env.loop, plain_leave, p);
+	rd_task_init(&p->ended, plain_leave, p);
+	rd_feed_init(&p->feed, plains->env.feeds, conn, RD_CODEC_PLAIN,
+		     &feed_ops, p);
+	rd_outbox_init(&p->outbox, plains->env.publisher, on_published, p);
+	rd_conn_upgrade(conn, req, protocol, &conn_ops, p);
+	plain_flow(p);
+	if (!rd_redis_is_up(plains->env.pages))
+		rd_conn_close(conn, 1013, "Redis does not answer");
+	else if (rd_feed_subscribe(&p->feed, channel, place, false, 0) != RD_OK)
+		assert(!"a new feed follows nothing yet");
+}
+
+void rd_plains_drain(struct rd_plains *plains)
+{
+	struct rd_list *l;
+
+	rd_list_each (l, &plains->all)
+		rd_conn_close(rd_list_item(l, struct plain, link)->conn, 1012,
+			      "the gateway restarts");
+}
+
+size_t rd_plains_count(const struct rd_plains *plains)
+{
+	return plains->count;
+}
+
+struct rd_plains *rd_plains_new(const struct rd_sessions_env *env,
+				struct rd_sessions *sessions)
+{
+	struct rd_plains *plains = rd_new(struct rd_plains);
+
+	plains->env = *env;
+	plains->sessions = sessions;
+	rd_list_init(&plains->all);
+	return plains;
+}
+
+void rd_plains_free(struct rd_plains **plains)
+{
+	if (*plains == NULL)
+		return;
+	assert((*plains)->count == 0);
+	free(*plains);
+	*plains = NULL;
+}

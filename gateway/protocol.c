@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * protocol.c -- requests: bytes in, structs out; see protocol.h.
+ *
+ * A table names, for each verb, the members that it takes; each member has a
+ * function that reads it into the request.  So a new verb is a row, and a new
+ * member a function.
+ *
+ * Not here: what a request does (session.c).
+ */
+#include "gateway/protocol.h"
+#include "src/json.h"
+#include "src/keys.h"
+#include "src/pack.h"
+
+/* What a member's function answers: RD_FAULT_NONE, or a fault and a sentence.
+ */
+typedef enum rd_fault member_fn(struct rd_request_reader *r,
+				const struct rd_member *m,
+				struct rd_request *req, const char **why);
+
+const char *rd_fault_code(enum rd_fault fault)
+{
+	static const char *const codes[] = {
+#define X(name, text, retry) text,
+	    RD_FAULTS(X)
+#undef X
+	};
+
+	return codes[fault];
+}
+
+bool rd_fault_retry(enum rd_fault fault)
+{
+	static const bool retries[] = {
+#define X(name, text, retry) retry,
+	    RD_FAULTS(X)
+#undef X
+	};
+
+	return retries[fault];
+}
+
+void rd_request_reader_fini(struct rd_request_reader *r)
+{
+	rd_members_fini(&r->members);
+	rd_buf_fini(&r->bytes);
+}
+
+static enum rd_fault fault(enum rd_fault which, const char **why,
+			   const char *text)
+{
+	*why = text;
+	return which;
+}
+
+static enum rd_fault read_channel(struct rd_request_reader *r,
+				  const struct rd_member *m,
+				  struct rd_request *req, const char **why)
+{
+	(void)r;
+	if (m == NULL || m->kind != RD_KIND_STRING)
+		return fault(RD_FAULT_BAD_REQUEST, why,
+			     "channel must be given, and be a string");
+	if (!rd_channel_valid(m->text))
+		return fault(RD_FAULT_BAD_CHANNEL, why,
+			     "channel must be 1 to 255 bytes of UTF-8 without "
+			     "control characters, and its braces balanced");
+	req->channel = m->text;
+	return RD_FAULT_NONE;
+}
+
+static enum rd_fault read_place(const struct rd_member *m,
+				struct rd_request *req, const char **why)
+{
+	if (m->kind != RD_KIND_STRING ||
+	    rd_place_parse(m->text, &req->place) != RD_OK)
+		return fault(RD_FAULT_BAD_OFFSET, why,
+			     "expected a string: " RD_PLACE_EXPECTED);
+	return RD_FAULT_NONE;
+}
+
+static enum rd_fault read_offset(struct rd_request_reader *r,
+				 const struct rd_member *m,
+				 struct rd_request *req, const char **why)
+{
+	(void)r;
+	req->place = (struct rd_place){.kind = RD_PLACE_NEW};
+	if (m == NULL || m->kind == RD_KIND_NULL)
+		return RD_FAULT_NONE;
+	return read_place(m, req, why);
+}
+
+static enum rd_fault read_epoch(struct rd_request_reader *r,
+				const struct rd_member *m,
+				struct rd_request *req, const char **why)
+{
+	(void)r;
+	if (m == NULL || m->kind == RD_KIND_NULL)
+		return RD_FAULT_NONE;
+	if (m->kind != RD_KIND_STRING)
+		return fault(RD_FAULT_BAD_REQUEST, why,
+			     "epoch must be a string");
+	req->epoch = m->text;
+	return RD_FAULT_NONE;
+}
+
+static enum rd_fault read_from(struct rd_request_reader *r,
+			       const struct rd_member *m,
+			       struct rd_request *req, const char **why)
+{
+	(void)r;
+	req->place = (struct rd_place){.kind = RD_PLACE_AFTER};
+	if (m == NULL || m->kind == RD_KIND_NULL)
+		return RD_FAULT_NONE;
+	if (m->kind == RD_KIND_STRING && rd_slice_is(m->text, "$"))
+		return fault(RD_FAULT_BAD_OFFSET, why,
+			     "a history cannot begin at \"$\"");
+	return read_place(m, req, why);
+}
+
+static enum rd_fault read_to(struct rd_request_reader *r,
+			     const struct rd_member *m, struct rd_request *req,
+			     const char **why)
+{
+	(void)r;
+	req->to = RD_ID_MAX;
+	if (m == NULL || m->kind == RD_KIND_NULL)
+		return RD_FAULT_NONE;
+	if (m->kind != RD_KIND_STRING ||
+	    rd_id_parse(m->text, &req->to) != RD_OK)
+		return fault(RD_FAULT_BAD_OFFSET, why,
+			     "to must be an offset like \"1700000000000-0\"");
+	return RD_FAULT_NONE;
+}
+
+static enum rd_fault read_limit(struct rd_request_reader *r,
+				const struct rd_member *m,
+				struct rd_request *req, const char **why)
+{
+	(void)r;
+	req->limit = RD_HISTORY_DEFAULT;
+	if (m == NULL || m->kind == RD_KIND_NULL)
+		return RD_FAULT_NONE;
+	if (m->kind != RD_KIND_INT || m->integer < 1 ||
+	    m->integer > RD_HISTORY_MAX)
+		return fault(RD_FAULT_BAD_REQUEST, why,
+			     "limit must be a number from 1 to 1000");
+	req->limit = (uint64_t)m->integer;
+	return RD_FAULT_NONE;
+}
+
+static enum rd_fault read_reverse(struct rd_request_reader *r,
+				  const struct rd_member *m,
+				  struct rd_request *req, const char **why)
+{
+	(void)r;
+	if (m == NULL || m->kind == RD_KIND_NULL)
+		return RD_FAULT_NONE;
+	if (m->kind != RD_KIND_BOOL)
+		return fault(RD_FAULT_BAD_REQUEST, why,
+			     "reverse must be true or false");
+	req->reverse = m->integer != 0;
+	return RD_FAULT_NONE;
+}
+
+static enum rd_fault read_type(struct rd_request_reader *r,
+			       const struct rd_member *m,
+			       struct rd_request *req, const char **why)
+{
+	(void)r;
+	if (m == NULL || m->kind == RD_KIND_NULL)
+		return RD_FAULT_NONE;
+	if (m->kind != RD_KIND_STRING)
+		return fault(RD_FAULT_BAD_REQUEST, why,
+			     "type must be a string");
+	if (m->text.len > RD_TYPE_MAX)
+		return fault(RD_FAULT_TOO_LARGE, why,
+			     "type may have 255 bytes at most");
+	req->message.type = m->text;
+	return RD_FAULT_NONE;
+}
+
+/* JSON keeps the value's own text, MessagePack its own bytes. */
+static void take_data(const struct rd_member *m, enum rd_codec codec,
+		      struct rd_message *msg)
+{
+	msg->payload = m->raw;
+	msg->encoding = RD_ENC_JSON;
+	if (codec == RD_CODEC_JSON)
+		return;
+	msg->encoding = RD_ENC_MSGPACK;
+	if (m->kind == RD_KIND_STRING || m->kind == RD_KIND_BYTES) {
+		msg->payload = m->text;
+		msg->encoding =
+		    m->kind == RD_KIND_STRING ? RD_ENC_TEXT : RD_ENC_BIN;
+	}
+}
+
+static enum rd_fault read_data(struct rd_request_reader *r, enum rd_codec codec,
+			       struct rd_request *req, const char **why)
+{
+	const struct rd_member *data = rd_members_get(&r->members, "data");
+	const struct rd_member *data64 = NULL;
+
+	if (codec == RD_CODEC_JSON)
+		data64 = rd_members_get(&r->members, "data64");
+	if ((data == NULL) == (data64 == NULL))
+		return fault(RD_FAULT_BAD_REQUEST, why,
+			     codec == RD_CODEC_JSON
+				 ? "give either data or data64"
+				 : "data must be given");
+	if (data != NULL) {
+		take_data(data, codec, &req->message);
+		return RD_FAULT_NONE;
+	}
+	rd_buf_clear(&r->bytes);
+	if (data64->kind != RD_KIND_STRING ||
+	    rd_buf_addunbase64(&r->bytes, data64->text) != RD_OK)
+		return fault(RD_FAULT_BAD_REQUEST, why,
+			     "data64 must be a string of base64 with padding");
+	req->message.payload = rd_buf_slice(&r->bytes);
+	req->message.encoding = RD_ENC_BIN;
+	return RD_FAULT_NONE;
+}
+
+#define MEMBERS_MAX 6
+static const struct verb {
+	const char *name;
+	struct {
+		const char *name;
+		member_fn *read;
+	} members[MEMBERS_MAX];
+} verbs[RD_VERBS] = {
+    [RD_VERB_SUBSCRIBE] = {"subscribe",
+			   {{"channel", read_channel},
+			    {"offset", read_offset},
+			    {"epoch", read_epoch}}},
+    [RD_VERB_UNSUBSCRIBE] = {"unsubscribe", {{"channel", read_channel}}},
+    [RD_VERB_PUBLISH] = {"publish",
+			 {{"channel", read_channel}, {"type", read_type}}},
+    [RD_VERB_HISTORY] = {"history",
+			 {{"channel", read_channel},
+			  {"from", read_from},
+			  {"to", read_to},
+			  {"limit", read_limit},
+			  {"reverse", read_reverse}}},
+    [RD_VERB_PING] = {"ping", {{NULL, NULL}}},
+};
+
+static const struct verb *find_verb(const struct rd_member *m)
+{
+	if (m == NULL || m->kind != RD_KIND_STRING)
+		return NULL;
+	for (size_t i = 0; i < RD_VERBS; i++)
+		if (rd_slice_is(m->text, verbs[i].name))
+			return &verbs[i];
+	return NULL;
+}
+
+static enum rd_fault read_id(const struct rd_members *members,
+			     struct rd_request *req, const char **why)
+{
+	const struct rd_member *m = rd_members_get(members, "id");
+
+	if (m == NULL || m->kind == RD_KIND_NULL)
+		return RD_FAULT_NONE;
+	if (m->kind != RD_KIND_INT || m->integer < 0 ||
+	    m->integer >= INT64_C(1) << 53)
+		return fault(RD_FAULT_BAD_REQUEST, why,
+			     "id must be a whole number from 0 to 2^53 - 1");
+	req->has_id = true;
+	req->id = (uint64_t)m->integer;
+	return RD_FAULT_NONE;
+}
+
+static enum rd_fault read_request(struct rd_request_reader *r,
+				  enum rd_codec codec, struct rd_request *req,
+				  const char **why)
+{
+	const struct rd_member *verb_member;
+	const struct verb *verb;
+	enum rd_fault f = read_id(&r->members, req, why);
+
+	if (f != RD_FAULT_NONE)
+		return f;
+	verb_member = rd_members_get(&r->members, "do");
+	if (verb_member == NULL || verb_member->kind != RD_KIND_STRING)
+		return fault(RD_FAULT_BAD_REQUEST, why,
+			     "do must be given, and be a string");
+	verb = find_verb(verb_member);
+	if (verb == NULL)
+		return fault(RD_FAULT_UNKNOWN_REQUEST, why,
+			     "do must be one of subscribe, unsubscribe, "
+			     "publish, history, ping");
+	req->verb = (enum rd_verb)(verb - verbs);
+	for (size_t i = 0; i < MEMBERS_MAX && verb->members[i].read; i++) {
+		const char *name = verb->members[i].name;
+
+		f = verb->members[i].read(r, rd_members_get(&r->members, name),
+					  req, why);
+		if (f != RD_FAULT_NONE)
+			return f;
+	}
+	return req->verb == RD_VERB_PUBLISH ? read_data(r, codec, req, why)
+					    : RD_FAULT_NONE;
+}
+
+int rd_request_read(struct rd_request_reader *r, enum rd_codec codec,
+		    struct rd_slice bytes, struct rd_request *request_out,
+		    enum rd_fault *fault_out, const char **why_out)
+{
+	int err = codec == RD_CODEC_JSON ? rd_json_members(bytes, &r->members)
+					 : rd_pack_members(bytes, &r->members);
+
+	*request_out = (struct rd_request){0};
+	if (err != RD_OK)
+		return RD_EFORMAT;
+	*fault_out = read_request(r, codec, request_out, why_out);
+	return *fault_out == RD_FAULT_NONE ? RD_OK : RD_EINVAL;
+}
