@@ -1,0 +1,84 @@
+-- SPDX-License-Identifier: MIT
+-- rescue.lua -- take over what is pending under the name of a dead worker,
+-- or what is pending under one's own name although one does not hold it.
+--
+-- KEYS   1 stream of the channel, 2 hash of failed attempts, 3 zset of the
+--        team (beat.lua)
+-- ARGV   1 group, 2 name to take from, 3 own name, 4 lease (ms),
+--        5 how many at most (1000 is the limit of one call),
+--        6... where 2 and 3 are the same: the ids to take
+-- answer {state, wait (ms), lost, entries}
+--        state 1: done; 0: that worker lives, nothing was taken; -1: nobody
+--        may take over now, ask again after wait
+--        lost: ids that were pending though their entry is gone; they are
+--        acknowledged
+--        entries: {id, {name, value, ...}, deliveries, failed attempts}
+--
+-- Any number of workers may call this at once: an entry is moved only while it
+-- is pending under the name that it is taken from.
+local stream, tries, team = KEYS[1], KEYS[2], KEYS[3]
+local group, from, me = ARGV[1], ARGV[2], ARGV[3]
+local lease, count = tonumber(ARGV[4]), tonumber(ARGV[5])
+
+local function pending(first, last, n)
+	local r = redis.pcall('XPENDING', stream, group, first, last, n, from)
+	return r.err and {} or r -- NOGROUP: nothing is pending
+end
+
+-- 1: may be taken from; else state and wait for the answer.
+local function judge()
+	local time = redis.call('TIME')
+	local now = time[1] * 1000 + math.floor(time[2] / 1000)
+	local score = tonumber(redis.call('ZSCORE', team, from) or false)
+	local since = tonumber(redis.call('ZSCORE', team, '=since') or 0)
+
+	if string.sub(from, 1, 1) == '=' or (score and score >= now) then
+		return 0, 0
+	elseif now < since + lease then
+		return -1, since + lease - now
+	end
+	return 1, 0
+end
+
+local found = {}
+if from == me then
+	for i = 6, #ARGV do
+		for _, row in ipairs(pending(ARGV[i], ARGV[i], 1)) do
+			table.insert(found, row)
+		end
+	end
+else
+	local state, wait = judge()
+	if state ~= 1 then
+		return {state, wait, {}, {}}
+	end
+	found = pending('-', '+', count)
+end
+if #found == 0 then
+	return {1, 0, {}, {}}
+end
+
+local claim = {'XCLAIM', stream, group, me, 0}
+for _, row in ipairs(found) do
+	table.insert(claim, row[1])
+end
+-- An entry that is gone is left out, or is false (Redis 6.2).
+local bodies = {}
+for _, entry in ipairs(redis.call(unpack(claim))) do
+	if entry then
+		bodies[entry[1]] = entry[2]
+	end
+end
+local lost, entries = {}, {}
+for _, row in ipairs(found) do
+	local id = row[1]
+	if bodies[id] then
+		local failed = redis.call('HGET', tries, id) or 0
+		table.insert(entries, {id, bodies[id], row[4] + 1, failed})
+	else
+		redis.call('XACK', stream, group, id)
+		redis.call('HDEL', tries, id)
+		table.insert(lost, id)
+	end
+end
+return {1, 0, lost, entries}

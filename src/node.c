@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * node.c -- what a process says of itself in Redis; see node.h.
+ *
+ * A report is three commands, sent without waiting for an answer: the whole
+ * hash, its expiry, and the id among all others.  A report that is lost is
+ * replaced two seconds later, and a process that is gone is forgotten by
+ * expiry; whoever reports next sweeps its id away.
+ *
+ * The name of a machine is drawn once and kept in the data directory.  The
+ * file is locked while it is read or made, so processes that start together
+ * agree.
+ */
+#include "src/node.h"
+#include "src/clock.h"
+#include "src/keys.h"
+#include "src/log.h"
+#include "src/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REPORT_MS  2000
+#define EXPIRE_MS  10000
+#define FIELDS_MAX 96 /* of one report; more are left out */
+
+struct rd_node {
+	struct rd_redis *link; /* borrowed until stop */
+	char *id;              /* owned */
+	char *role;            /* owned */
+	rd_node_fn *fn;
+	void *arg;
+	struct rd_buf key;   /* <prefix>:node:<id> */
+	struct rd_buf nodes; /* <prefix>:nodes */
+	uint64_t started_ms; /* wall clock */
+	struct rd_timer timer;
+	/* The report that is being made. */
+	struct rd_buf text; /* names and values, one behind the other */
+	size_t ends[2 * FIELDS_MAX]; /* where each of them ends in text */
+	size_t count;                /* of ends */
+};
+
+static void add(struct rd_node *n, const char *name, const char *value)
+{
+	if (n->count + 2 > sizeof(n->ends) / sizeof(*n->ends))
+		return;
+	rd_buf_adds(&n->text, name);
+	n->ends[n->count++] = n->text.len;
+	rd_buf_adds(&n->text, value);
+	n->ends[n->count++] = n->text.len;
+}
+
+void rd_node_adds(struct rd_node *node, const char *name, const char *value)
+{
+	add(node, name, value);
+}
+
+void rd_node_add(struct rd_node *node, const char *name, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	add(node, name, text);
+}
+
+/* proc(5), statm: pages, of which the second number are resident. */
+static uint64_t resident_bytes(void)
+{
+	unsigned long total, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%lu %lu", &total, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void make_report(struct rd_node *n)
+{
+	char host[256] = "";
+
+	rd_buf_clear(&n->text);
+	n->count = 0;
+	gethostname(host, sizeof(host) - 1);
+	rd_node_adds(n, "role", n->role);
+	rd_node_adds(n, "host", host);
+	rd_node_add(n, "pid", (uint64_t)getpid());
+	rd_node_adds(n, "version", RD_VERSION);
+	rd_node_add(n, "started_ms", n->started_ms);
+	rd_node_add(n, "time_ms", rd_clock_wall_ms());
+	rd_node_add(n, "resident_bytes", resident_bytes());
+	if (n->fn != NULL)
+		n->fn(n->arg, n);
+}
+
+static void on_report(void *arg, int err, const struct rd_reply *reply)
+{
+	(void)arg;
+	if (err == RD_EREDIS)
+		rd_log(RD_LOG_WARN, "node.report", "why=%s", reply->str.data);
+}
+
+static int send_report(struct rd_node *n)
+{
+	struct rd_slice words[2 + 2 * FIELDS_MAX];
+	const char *text = rd_buf_data(&n->text);
+	size_t from = 0;
+
+	words[0] = rd_slice_str("HSET");
+	words[1] = rd_buf_slice(&n->key);
+	for (size_t i = 0; i < n->count; i++) {
+		words[2 + i] =
+		    (struct rd_slice){text + from, n->ends[i] - from};
+		from = n->ends[i];
+	}
+	return rd_redis_send(n->link, on_report, NULL, words, 2 + n->count);
+}
+
+static void report(void *arg)
+{
+	struct rd_node *n = arg;
+	unsigned long long now = rd_clock_wall_ms();
+
+	rd_timer_start(&n->timer, REPORT_MS);
+	if (!rd_redis_is_up(n->link))
+		return;
+	make_report(n);
+	/* Where one cannot be sent, the link is down: next time then. */
+	if (send_report(n) != RD_OK ||
+	    rd_redis_call(n->link, NULL, NULL, "PEXPIRE %b %d",
+			  rd_buf_data(&n->key), n->key.len,
+			  EXPIRE_MS) != RD_OK ||
+	    rd_redis_call(n->link, NULL, NULL, "ZADD %b %llu %s",
+			  rd_buf_data(&n->nodes), n->nodes.len, now + EXPIRE_MS,
+			  n->id) != RD_OK)
+		return;
+	/* The long gone: clocks of machines may differ a little. */
+	(void)!rd_redis_call(
+	    n->link, NULL, NULL, "ZREMRANGEBYSCORE %b -inf %llu",
+	    rd_buf_data(&n->nodes), n->nodes.len, now - 6ULL * EXPIRE_MS);
+}
+
+struct rd_node *rd_node_start(struct rd_loop *loop, struct rd_redis *link,
+			      const char *prefix, const char *id,
+			      const char *role, rd_node_fn *fn, void *arg)
+{
+	struct rd_node *n = rd_new(struct rd_node);
+
+	n->link = link;
+	n->id = rd_strdup(id);
+	n->role = rd_strdup(role);
+	n->fn = fn;
+	n->arg = arg;
+	n->started_ms = rd_clock_wall_ms();
+	rd_key_named(&n->key, prefix, "node", rd_slice_str(id));
+	rd_key_global(&n->nodes, prefix, "nodes");
+	rd_timer_init(&n->timer, loop, report, n);
+	rd_timer_start(&n->timer, 0);
+	return n;
+}
+
+void rd_node_stop(struct rd_node **np)
+{
+	struct rd_node *n = *np;
+
+	*np = NULL;
+	if (n == NULL)
+		return;
+	rd_timer_stop(&n->timer);
+	/* A link that is down leaves it to expiry. */
+	(void)!rd_redis_call(n->link, NULL, NULL, "DEL %b",
+			     rd_buf_data(&n->key), n->key.len);
+	(void)!rd_redis_call(n->link, NULL, NULL, "ZREM %b %s",
+			     rd_buf_data(&n->nodes), n->nodes.len, n->id);
+	rd_buf_fini(&n->key);
+	rd_buf_fini(&n->nodes);
+	rd_buf_fini(&n->text);
+	free(n->role);
+	free(n->id);
+	free(n);
+}
+
+/* What stands in the file, or a new name that is written there first. */
+static int read_or_draw(int fd, char *name_out)
+{
+	uint64_t r;
+	ssize_t n = read(fd, name_out, RD_NAME_MAX);
+
+	if (n < 0)
+		return RD_EIO;
+	name_out[n] = '\0';
+	name_out[strcspn(name_out, "\n")] = '\0';
+	if (rd_name_valid(rd_slice_str(name_out)))
+		return RD_OK;
+	if (n > 0) {
+		errno = EINVAL; /* not ours: let a person look at it */
+		return RD_EIO;
+	}
+	if (getrandom(&r, sizeof(r), 0) != (ssize_t)sizeof(r))
+		return RD_EIO;
+	snprintf(name_out, RD_NAME_MAX + 1, "%012llx",
+		 (unsigned long long)(r >> 16));
+	if (dprintf(fd, "%s\n", name_out) < 0 || fsync(fd) < 0)
+		return RD_EIO;
+	return RD_OK;
+}
+
+/* All directories on the way; whoever opens the file sees what went wrong. */
+static void make_parents(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p != NULL;
+	     p = strchr(p + 1, '/')) {
+		*p = '\0';
+		(void)!mkdir(path, 0700);
+		*p = '/';
+	}
+}
+
+int rd_node_name(const char *configured, const char *data_dir, char *name_out,
+		 struct rd_buf *why)
+{
+	char *path;
+	int fd, err = RD_EIO;
+
+	if (configured[0] != '\0') {
+		snprintf(name_out, RD_NAME_MAX + 1, "%s", configured);
+		return RD_OK;
+	}
+	path = rd_asprintf("%s/node", data_dir);
+	make_parents(path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0 && flock(fd, LOCK_EX) == 0)
+		err = read_or_draw(fd, name_out);
+	if (err != RD_OK)
+		rd_buf_addf(why, "the name of this machine in %s: %s", path,
+			    strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return err;
+}

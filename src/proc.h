@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * proc.h -- the child's half of supervision.
+ *
+ * A gateway or worker may have been started by the supervisor or by hand.  By
+ * the supervisor it gets --index N (its place among its like) and --ready-fd
+ * FD; it dies with its parent (PR_SET_PDEATHSIG), and says that it is ready by
+ * one byte on FD.
+ */
+#ifndef RD_SRC_PROC_H
+#define RD_SRC_PROC_H
+
+#include "src/config.h"
+#include "src/loop.h"
+
+/* sysexits(3); a supervisor starts a child that ended with RD_EXIT_USAGE or
+ * RD_EXIT_CONFIG no second time. */
+#define RD_EXIT_OK          0
+#define RD_EXIT_FAILED      1
+#define RD_EXIT_USAGE       64
+#define RD_EXIT_UNAVAILABLE 69
+#define RD_EXIT_CONFIG      78
+
+struct rd_proc {
+	struct rd_config cfg; /* loaded, resolved and checked */
+	int index;            /* --index, or 0 */
+	int ready_fd;         /* --ready-fd, or -1; closed when it is told */
+	bool said_ready;
+};
+
+/*
+ * Loads the configuration, starts the log under this role and ties the process
+ * to its parent.  On failure a sentence stands on stderr and the exit status
+ * is in *status_out; also after --help and --version, where it is 0.
+ */
+RD_MUST_CHECK int rd_proc_init(struct rd_proc *proc, const char *role, int argc,
+			       char **argv, int *status_out);
+void rd_proc_fini(struct rd_proc *proc);
+/* Ready: logs event=ready and tells the parent, once. */
+void rd_proc_ready(struct rd_proc *proc);
+/* The words of argv may be written over; rd_proc_init() says so by itself. */
+void rd_proc_title_area(int argc, char **argv);
+/* For ps(1): "redistribute-gateway 0: 12 clients". */
+void rd_proc_title(const char *fmt, ...) RD_PRINTF(1, 2);
+
+/* Raises the soft limit of open files to the hard one; returns it. */
+long rd_proc_raise_files(void);
+
+#endif
