@@ -9,13 +9,9 @@
  * noticed before the first of its entries.
  */
 #include "gateway/gateway.h"
-#include "gateway/conn.h"
 #include "gateway/listener.h"
 #include "gateway/ops.h"
-#include "gateway/origin.h"
-#include "gateway/pages.h"
-#include "gateway/plain.h"
-#include "gateway/session.h"
+#include "gateway/router.h"
 #include "gateway/subscription.h"
 #include "src/ask.h"
 #include "src/keys.h"
@@ -53,13 +49,12 @@ struct rd_gateway {
 	struct rd_meta meta; /* epoch is "" before Redis was reached */
 	struct rd_timer drain_tick;
 	uint64_t drain_left_ms;
-	uint64_t refused; /* connections above max-connections */
-	bool draining;
+	struct rd_router router;
 };
 
 static bool is_ready(const struct rd_gateway *g)
 {
-	return !g->draining && rd_doorbell_is_up(g->doorbell) &&
+	return !g->router.draining && rd_doorbell_is_up(g->doorbell) &&
 	       rd_redis_is_up(g->pages) && rd_redis_is_up(g->publish) &&
 	       g->meta.epoch[0] != '\0';
 }
@@ -160,109 +155,7 @@ static const struct rd_redis_ops publish_ops = {
     .down = publish_down,
 };
 
-/* ---- clients ---- */
-
-static void refuse(struct rd_conn *conn, int status, const char *why)
-{
-	struct rd_buf body = RD_BUF_INIT;
-
-	rd_buf_addf(&body, "%s\n", why);
-	rd_conn_answer(conn, status, "text/plain; charset=utf-8",
-		       rd_buf_slice(&body), NULL);
-	rd_buf_fini(&body);
-}
-
-static const struct {
-	const char *name;
-	enum rd_codec codec;
-} protocols[] = {
-    {"redistribute.json", RD_CODEC_JSON},
-    {"redistribute.msgpack", RD_CODEC_MSGPACK},
-};
-
-/* The first subprotocol of the client's list that is known, or NULL. */
-static const char *choose(const struct rd_http_request *req,
-			  enum rd_codec *codec_out)
-{
-	struct rd_http_list list = req->protocols;
-	struct rd_slice item;
-
-	*codec_out = RD_CODEC_JSON;
-	while (rd_http_list_next(&list, &item))
-		for (size_t i = 0; i < 2; i++)
-			if (rd_slice_is(item, protocols[i].name)) {
-				*codec_out = protocols[i].codec;
-				return protocols[i].name;
-			}
-	return NULL;
-}
-
-static void open_plain(struct rd_gateway *g, struct rd_conn *conn,
-		       const struct rd_http_request *req)
-{
-	struct rd_slice raw = {req->path.data + 4, req->path.len - 4};
-	struct rd_place place = {.kind = RD_PLACE_NEW};
-	struct rd_buf channel = RD_BUF_INIT, offset = RD_BUF_INIT;
-	enum rd_codec codec;
-
-	if (rd_http_unescape(raw, &channel) != RD_OK ||
-	    !rd_channel_valid(rd_buf_slice(&channel)))
-		refuse(conn, 400, "This is not a channel name.");
-	else if (rd_http_query(req->query, "offset", &raw) &&
-		 (rd_http_unescape(raw, &offset) != RD_OK ||
-		  rd_place_parse(rd_buf_slice(&offset), &place) != RD_OK))
-		refuse(conn, 400, "offset: expected " RD_PLACE_EXPECTED ".");
-	else
-		rd_plain_open(g->plains, conn, req, rd_buf_slice(&channel),
-			      &place, choose(req, &codec));
-	rd_buf_fini(&channel);
-	rd_buf_fini(&offset);
-}
-
-static bool has_prefix(struct rd_slice s, const char *prefix)
-{
-	return s.len >= strlen(prefix) &&
-	       !memcmp(s.data, prefix, strlen(prefix));
-}
-
-static void open_websocket(struct rd_gateway *g, struct rd_conn *conn,
-			   const struct rd_http_request *req)
-{
-	const char *why = NULL, *protocol;
-	enum rd_codec codec;
-	int status = rd_http_check_upgrade(req, &why);
-
-	if (status != 0) {
-		refuse(conn, status, why);
-	} else if (!rd_origin_allowed(&g->proc->cfg.origin, req->origin,
-				      req->host)) {
-		refuse(conn, 403, "This origin is not allowed; see --origin.");
-	} else if (has_prefix(req->path, "/ws/")) {
-		open_plain(g, conn, req);
-	} else {
-		protocol = choose(req, &codec);
-		rd_session_open(g->sessions, conn, req, codec, protocol);
-	}
-}
-
-static void on_request(void *arg, struct rd_conn *conn,
-		       const struct rd_http_request *req)
-{
-	struct rd_gateway *g = arg;
-
-	if (g->draining)
-		refuse(conn, 503, "This gateway is going; try again.");
-	else if (rd_conns_count(g->conns) >
-		 (size_t)g->proc->cfg.max_connections) {
-		g->refused++;
-		refuse(conn, 503, "Too many connections.");
-	} else if (req->upgrade_websocket || has_prefix(req->path, "/ws/"))
-		open_websocket(g, conn, req);
-	else
-		rd_pages_answer(g->files, conn, req);
-}
-
-static const struct rd_conn_ops conn_ops = {.request = on_request};
+static const struct rd_conn_ops conn_ops = {.request = rd_router_request};
 
 static void on_accept(void *arg, int fd)
 {
@@ -279,7 +172,8 @@ static bool ops_ready(void *arg, struct rd_buf *why)
 
 	if (is_ready(g))
 		return true;
-	rd_buf_adds(why, g->draining ? "draining" : "Redis does not answer");
+	rd_buf_adds(why,
+		    g->router.draining ? "draining" : "Redis does not answer");
 	return false;
 }
 
@@ -306,7 +200,7 @@ static void ops_metrics(void *arg, struct rd_buf *out)
 	GAUGE("redis_fallback", "1 while Redis refuses CLIENT TRACKING",
 	      bell.fallback);
 	COUNTER("refused_connections", "connections above max-connections",
-		g->refused);
+		g->router.refused);
 	COUNTER("accept_pauses", "times that no descriptor was left",
 		g->listener == NULL ? 0 : rd_listener_pauses(g->listener));
 	COUNTER("entries", "entries read from channels",
@@ -395,17 +289,22 @@ static void open_clients(struct rd_gateway *g)
 	    .epoch = g->meta.epoch,
 	};
 
-	g->conns = rd_conns_new(g->loop, &limits, &conn_ops, g);
+	g->conns = rd_conns_new(g->loop, &limits, &conn_ops, &g->router);
 	g->sessions = rd_sessions_new(&env);
 	g->plains = rd_plains_new(&env, g->sessions);
+	g->router = (struct rd_router){.cfg = cfg,
+				       .conns = g->conns,
+				       .sessions = g->sessions,
+				       .plains = g->plains,
+				       .pages = g->files};
 }
 
 static int open_ports(struct rd_gateway *g, struct rd_buf *why)
 {
 	const struct rd_config *cfg = &g->proc->cfg;
-	int err = rd_pages_load(cfg->pages, &g->files, why);
+	int err = RD_OK;
 
-	if (err == RD_OK && cfg->cert[0] != '\0')
+	if (cfg->cert[0] != '\0')
 		err = rd_tls_server(cfg->cert, cfg->key, &g->tls, why);
 	if (err == RD_OK)
 		err = rd_listener_open(g->loop, cfg->host, (int)cfg->port,
@@ -434,6 +333,9 @@ int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 		goto fail;
 	g->id = rd_asprintf("%s.gateway.%d", node, proc->index);
 	err = open_redis(g, why);
+	if (err != RD_OK)
+		goto fail;
+	err = rd_pages_load(proc->cfg.pages, &g->files, why);
 	if (err != RD_OK)
 		goto fail;
 	open_clients(g);
@@ -502,11 +404,11 @@ static void drain_tick(void *arg)
 
 void rd_gateway_drain(struct rd_gateway *g)
 {
-	if (g->draining) {
+	if (g->router.draining) {
 		rd_loop_stop(g->loop);
 		return;
 	}
-	g->draining = true;
+	g->router.draining = true;
 	g->drain_left_ms = (uint64_t)g->proc->cfg.drain_timeout_ms;
 	rd_log(RD_LOG_INFO, "gateway.drain", "connections=%zu",
 	       rd_conns_count(g->conns));

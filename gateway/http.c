@@ -9,10 +9,9 @@
  * not.  When the blank line is there, the second pass reads lines and fields.
  *
  * The headers that matter are a table of name and function.  All others are
- * checked for their form and stay where they are; rd_http_header() finds them.
+ * checked for their form and stay where they are.
  *
- * Not here: bodies (the gateway reads none), what is answered (http_answer.c),
- * which paths exist, and the ops port, which is libevent's.
+ * Not here: bodies (none is read), answers (http_answer.c), paths (router.c).
  */
 #include "gateway/http.h"
 #include "gateway/crypto.h"
@@ -89,8 +88,6 @@ static int number(struct rd_slice s, uint64_t *n_out)
 {
 	uint64_t n = 0;
 
-	if (s.len == 0)
-		return RD_EFORMAT;
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned digit = (unsigned char)s.data[i] - (unsigned)'0';
 
@@ -99,7 +96,7 @@ static int number(struct rd_slice s, uint64_t *n_out)
 		n = n * 10 + digit;
 	}
 	*n_out = n;
-	return RD_OK;
+	return s.len > 0 ? RD_OK : RD_EFORMAT;
 }
 
 /* --- lines and lists ----------------------------------------------------- */
@@ -140,14 +137,6 @@ static bool find_field(struct rd_slice *lines, struct rd_slice name,
 		}
 	}
 	return false;
-}
-
-bool rd_http_header(const struct rd_http_request *req, const char *name,
-		    struct rd_slice *value_out)
-{
-	struct rd_slice lines = req->lines;
-
-	return find_field(&lines, rd_slice_str(name), value_out);
 }
 
 /* Takes the next item of a line, up to a comma that is not quoted. */
@@ -239,21 +228,12 @@ static int on_version(struct rd_http_request *req, const struct field *f)
 }
 
 /* The first line begins the list, the walk finds the others. */
-static int begin(struct rd_http_list *list, const struct field *f)
-{
-	if (list->name.len == 0)
-		*list = (struct rd_http_list){f->value, f->below, f->name};
-	return RD_OK;
-}
-
 static int on_protocol(struct rd_http_request *req, const struct field *f)
 {
-	return begin(&req->protocols, f);
-}
-
-static int on_extensions(struct rd_http_request *req, const struct field *f)
-{
-	return begin(&req->extensions, f);
+	if (req->protocols.name.len == 0)
+		req->protocols =
+		    (struct rd_http_list){f->value, f->below, f->name};
+	return RD_OK;
 }
 
 static int on_length(struct rd_http_request *req, const struct field *f)
@@ -287,9 +267,6 @@ static const struct header {
     {"Sec-WebSocket-Key", NULL, SLOT(ws_key)}, /* see check_key() */
     {"Sec-WebSocket-Version", on_version, 0},
     {"Sec-WebSocket-Protocol", on_protocol, 0},
-    {"Sec-WebSocket-Extensions", on_extensions, 0},
-    {"User-Agent", NULL, SLOT(user_agent)},
-    {"Last-Event-ID", NULL, SLOT(last_event_id)},
     {"Content-Length", on_length, 0},
     {"Transfer-Encoding", on_transfer_encoding, 0},
 };

@@ -31,20 +31,17 @@ struct rd_http_request {
 	struct rd_slice target; /* as it came */
 	struct rd_slice path;   /* raw, begins with "/" */
 	struct rd_slice query;  /* raw, behind the first "?" */
-	struct rd_slice lines;  /* all header lines, for rd_http_header() */
+	struct rd_slice lines;  /* all header lines */
 	struct rd_slice host;   /* of the target where that names one */
 	struct rd_slice origin;
-	struct rd_slice user_agent;
-	struct rd_slice last_event_id;
 	struct rd_slice ws_key; /* 24 bytes that are base64 of 16, or empty */
-	struct rd_http_list protocols;  /* Sec-WebSocket-Protocol */
-	struct rd_http_list extensions; /* Sec-WebSocket-Extensions */
-	uint64_t content_length;        /* bytes of body that follow */
-	int minor;                      /* of the version: 1 for HTTP/1.1 */
-	int ws_version;                 /* 0 also where it is no number */
-	bool upgrade_websocket;         /* Upgrade lists "websocket" */
-	bool connection_upgrade;        /* Connection lists "upgrade" */
-	bool transfer_encoding;         /* a body that is not understood here */
+	struct rd_http_list protocols; /* Sec-WebSocket-Protocol */
+	uint64_t content_length;       /* bytes of body that follow */
+	int minor;                     /* of the version: 1 for HTTP/1.1 */
+	int ws_version;                /* 0 also where it is no number */
+	bool upgrade_websocket;        /* Upgrade lists "websocket" */
+	bool connection_upgrade;       /* Connection lists "upgrade" */
+	bool transfer_encoding;        /* a body that is not understood here */
 };
 
 /*
@@ -62,9 +59,6 @@ RD_MUST_CHECK int rd_http_parse(struct rd_slice head, size_t max_head,
 				struct rd_http_request *req_out,
 				size_t *used_inout);
 
-/* The value of the first header line of this name, in any case. */
-bool rd_http_header(const struct rd_http_request *req, const char *name,
-		    struct rd_slice *value_out);
 /* The next item that is not empty, without blanks around it; false at the
  * end.  A comma in a quoted string does not split. */
 bool rd_http_list_next(struct rd_http_list *list, struct rd_slice *item_out);
@@ -90,12 +84,10 @@ bool rd_http_query(struct rd_slice query, const char *name,
 const char *rd_http_reason(int status);
 /*
  * Appends the 101 that opens a WebSocket, RFC 6455 section 4.2.2.  key:
- * req.ws_key.  protocol and extensions: the choice, trusted, or NULL.
+ * req.ws_key.  protocol: the choice, trusted, or NULL.
  */
 void rd_http_switch(struct rd_buf *buf, struct rd_slice key,
 		    const char *protocol);
-void rd_http_switch_with(struct rd_buf *buf, struct rd_slice key,
-			 const char *protocol, const char *extensions);
 /*
  * Appends a whole response that closes the connection.  content_type: NULL
  * for none.  extra_headers: whole lines, trusted, or NULL.  head_only: for

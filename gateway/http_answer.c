@@ -168,12 +168,6 @@ static void add_header(struct rd_buf *buf, const char *name, const char *value)
 void rd_http_switch(struct rd_buf *buf, struct rd_slice key,
 		    const char *protocol)
 {
-	rd_http_switch_with(buf, key, protocol, NULL);
-}
-
-void rd_http_switch_with(struct rd_buf *buf, struct rd_slice key,
-			 const char *protocol, const char *extensions)
-{
 	char accept[RD_WS_ACCEPT_TEXT];
 
 	rd_ws_accept(key, accept);
@@ -182,7 +176,6 @@ void rd_http_switch_with(struct rd_buf *buf, struct rd_slice key,
 	add_header(buf, "Connection", "Upgrade");
 	add_header(buf, "Sec-WebSocket-Accept", accept);
 	add_header(buf, "Sec-WebSocket-Protocol", protocol);
-	add_header(buf, "Sec-WebSocket-Extensions", extensions);
 	rd_buf_adds(buf, "\r\n");
 }
 

@@ -10,11 +10,9 @@
  * Not here: decoding (protocol.c), encoding (frame.c), cursors
  * (subscription.c), histories (history.c).
  */
-#include "gateway/session.h"
+#include "gateway/session_impl.h"
 #include "gateway/crypto.h"
 #include "gateway/frame.h"
-#include "gateway/history.h"
-#include "gateway/outbox.h"
 #include "src/clock.h"
 #include "src/log.h"
 #include "src/mem.h"
@@ -22,34 +20,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define DRAIN_TICK_MS 20
-
-struct rd_session {
-	struct rd_list link;          /* on the list of all */
-	struct rd_sessions *sessions; /* borrowed */
-	struct rd_conn *conn;         /* borrowed until closed() */
-	enum rd_codec codec;
-	struct rd_feed feed;
-	struct rd_outbox outbox;
-	struct rd_histories histories;
-	struct rd_buf held; /* a request that waits for a subscription */
-	bool holding;
-	struct rd_task wake; /* takes up the held request */
-};
-
-struct rd_sessions {
-	struct rd_sessions_env env;
-	struct rd_list all;
-	struct rd_list drained; /* those told to go */
-	size_t count;
-	struct rd_request_reader reader; /* scratch */
-	struct rd_buf out;               /* scratch: frames for one client */
-	struct rd_session_counters counters;
-	struct rd_timer drain;
-	size_t drain_batch; /* to be told in one tick */
-	uint64_t drain_spread_ms;
-};
 
 /* ---- what goes out ---- */
 
@@ -400,90 +370,9 @@ void rd_session_open(struct rd_sessions *sessions, struct rd_conn *conn,
 	session_welcome(s);
 }
 
-/* ---- all of them ---- */
-
-static void drain_tick(void *arg)
+void rd_session_dismiss(struct rd_session *s, uint64_t after_ms)
 {
-	struct rd_sessions *all = arg;
-	struct rd_list *l;
-
-	for (size_t i = 0; i < all->drain_batch; i++) {
-		struct rd_session *s;
-		uint64_t after = 0;
-
-		l = rd_list_shift(&all->all);
-		if (l == NULL)
-			return;
-		s = rd_list_item(l, struct rd_session, link);
-		rd_list_push(&all->drained, l);
-		rd_random(&after, 4);
-		rd_frame_drain(session_out(s), s->codec,
-			       after % (all->drain_spread_ms + 1));
-		session_send(s);
-		rd_conn_close(s->conn, 1012, "the gateway restarts");
-	}
-	rd_timer_start(&all->drain, DRAIN_TICK_MS);
-}
-
-void rd_sessions_drain(struct rd_sessions *sessions, uint64_t spread_ms)
-{
-	size_t ticks = (size_t)(spread_ms / DRAIN_TICK_MS) + 1;
-
-	sessions->drain_spread_ms = spread_ms;
-	sessions->drain_batch = sessions->count / ticks + 1;
-	drain_tick(sessions);
-}
-
-void rd_sessions_down(struct rd_sessions *sessions)
-{
-	struct rd_list *l;
-
-	rd_list_each (l, &sessions->all) {
-		struct rd_session *s = rd_list_item(l, struct rd_session, link);
-
-		if (s->holding)
-			rd_task_defer(&s->wake, sessions->env.loop);
-	}
-}
-
-void rd_sessions_count_publish(struct rd_sessions *sessions, int err)
-{
-	if (err == RD_OK)
-		sessions->counters.published++;
-	else
-		sessions->counters.publish_errors++;
-}
-
-size_t rd_sessions_open_count(const struct rd_sessions *sessions)
-{
-	return sessions->count;
-}
-
-struct rd_sessions *rd_sessions_new(const struct rd_sessions_env *env)
-{
-	struct rd_sessions *sessions = rd_new(struct rd_sessions);
-
-	sessions->env = *env;
-	rd_list_init(&sessions->all);
-	rd_list_init(&sessions->drained);
-	rd_timer_init(&sessions->drain, env->loop, drain_tick, sessions);
-	return sessions;
-}
-
-void rd_sessions_free(struct rd_sessions **sessions)
-{
-	if (*sessions == NULL)
-		return;
-	assert((*sessions)->count == 0);
-	rd_timer_stop(&(*sessions)->drain);
-	rd_request_reader_fini(&(*sessions)->reader);
-	rd_buf_fini(&(*sessions)->out);
-	free(*sessions);
-	*sessions = NULL;
-}
-
-const struct rd_session_counters *rd_sessions_counters(
-    const struct rd_sessions *sessions)
-{
-	return &sessions->counters;
+	rd_frame_drain(session_out(s), s->codec, after_ms);
+	session_send(s);
+	rd_conn_close(s->conn, 1012, "the gateway restarts");
 }

@@ -28,13 +28,14 @@ FLOORS = [
     ("B", "gateway", "public 0 1 2 A",
      "conn conn_impl conn_io conns channel"),
     ("C", "gateway", "public 0 1 2 A B",
-     "resolve subscription history outbox session plain listener pages ops"),
+     "resolve subscription subscription_impl feeds history outbox session "
+     "session_impl sessions plain listener pages router ops"),
     ("D", "gateway", "public 0 1 2 A B C", "gateway main"),
     ("E", "workers", "public 0 1", "retry verdict dispatch batch line pace"),
     ("F", "workers", "public 0 1 2 E",
      "self work runner source peers reader rescue commit pipe exec spawn thread "
      "so handlers"),
-    ("G", "workers", "public 0 1 2 E F", "worker main"),
+    ("G", "workers", "public 0 1 2 E F", "worker worker_impl worker_open main"),
     ("handlers", "workers/handlers", "public", "*"),
 ]
 

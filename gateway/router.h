@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * router.h -- which request goes where.
+ *
+ *	/ws/<channel>		plain mode
+ *	another handshake	the wire protocol, in the codec that was offered
+ *	anything else		the demo pages
+ */
+#ifndef RD_GATEWAY_ROUTER_H
+#define RD_GATEWAY_ROUTER_H
+
+#include "gateway/conn.h"
+#include "gateway/pages.h"
+#include "gateway/plain.h"
+#include "gateway/session.h"
+
+/* Everything is borrowed; the owner fills it in. */
+struct rd_router {
+	const struct rd_config *cfg;
+	struct rd_conns *conns;
+	struct rd_sessions *sessions;
+	struct rd_plains *plains;
+	struct rd_pages *pages;
+	bool draining;    /* nobody is let in any more */
+	uint64_t refused; /* connections above max-connections */
+};
+
+/* The request() of rd_conn_ops; arg is the router. */
+void rd_router_request(void *arg, struct rd_conn *conn,
+		       const struct rd_http_request *req);
+
+#endif
