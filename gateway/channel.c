@@ -237,8 +237,8 @@ static void channel_read(void *arg)
 	ch->asked = rd_channel_page(ch, PAGE_BYTES);
 	ch->reading = rd_stream_read(link, rd_channel_key(ch), ch->tail,
 				     ch->asked, channel_reply, ch) == RD_OK;
-	/* Where the link has just gone, the doorbell asks again later. */
+	/* Where the link took nothing, the doorbell asks again later. */
 	if (!ch->reading)
 		rd_bell_answered(ch->channels->doorbell, &ch->bell, false,
-				 false);
+				 true);
 }

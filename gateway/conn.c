@@ -26,6 +26,8 @@ void rd_conn_enter(struct rd_conn *c, enum state state)
 		rd_list_push(&c->conns->detach, &c->detach);
 		rd_task_defer(&c->conns->reap, c->conns->loop);
 	}
+	if (state == ENDING)
+		rd_conn_dirty(c);
 	if (state == DEAD) {
 		rd_watch_stop(&c->watch);
 		rd_task_defer(&c->conns->reap, c->conns->loop);
@@ -72,7 +74,7 @@ void rd_conn_answer(struct rd_conn *c, int status, const char *type,
 	struct rd_buf out = RD_BUF_INIT;
 
 	assert(c->state == HEAD);
-	rd_http_answer(&out, status, type, body, extra, false);
+	rd_http_answer(&out, status, type, body, extra, c->head_only);
 	rd_conn_append(c, rd_buf_slice(&out));
 	rd_buf_fini(&out);
 	c->ops = NULL; /* nobody owned it yet */
@@ -204,7 +206,7 @@ static void conn_feed_held(struct rd_conn *c)
 {
 	struct rd_buf held = c->in;
 
-	if (held.len == 0)
+	if (held.len == 0 || c->state == HEAD)
 		return;
 	rd_buf_init(&c->in);
 	conn_feed(c, rd_buf_data(&held), held.len);
@@ -253,6 +255,7 @@ static void conn_head(struct rd_conn *c, char *data, size_t len)
 	/* The request borrows from the head, whose rest is already frames. */
 	head = c->in;
 	rd_buf_init(&c->in);
+	c->head_only = rd_slice_is(req.method, "HEAD");
 	c->ops->request(c->arg, c, &req);
 	assert(c->state != HEAD);
 	rd_buf_drop(&head, c->head_seen);

@@ -47,6 +47,7 @@ struct rd_conn {
 	bool peer_closed; /* the client's close frame came */
 	bool write_ended; /* ENDING: our end of the socket is shut */
 	bool feeding;     /* its messages are being handed out */
+	bool head_only;   /* HEAD: the answer goes without its body */
 };
 
 struct rd_conns {
@@ -77,6 +78,8 @@ void rd_conn_give_up(struct rd_conn *c, uint16_t code, const char *reason);
 /* Its socket is ready. */
 void rd_conn_event(void *arg, short what);
 
+/* It has something to write, or to end: at the end of the turn. */
+void rd_conn_dirty(struct rd_conn *c);
 /* Reads into buf: bytes, 0 at the end, RD_EAGAIN or RD_EIO. */
 long rd_conn_read(struct rd_conn *c, void *buf, size_t len);
 /* Puts bytes behind what waits to be sent; they leave at the turn's end. */

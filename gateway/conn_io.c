@@ -103,16 +103,21 @@ void rd_conn_flush(struct rd_conn *c)
 	}
 }
 
+void rd_conn_dirty(struct rd_conn *c)
+{
+	if (!rd_list_empty(&c->dirty))
+		return;
+	rd_list_push(&c->conns->dirty, &c->dirty);
+	rd_task_defer(&c->conns->flush, c->conns->loop);
+}
+
 void rd_conn_append(struct rd_conn *c, struct rd_slice bytes)
 {
 	rd_buf_addslice(&c->out, bytes);
 	c->conns->waiting += bytes.len;
 	if (c->out.len >= WRITE_EARLY && !c->blocked)
 		conn_write_out(c);
-	if (rd_list_empty(&c->dirty)) {
-		rd_list_push(&c->conns->dirty, &c->dirty);
-		rd_task_defer(&c->conns->flush, c->conns->loop);
-	}
+	rd_conn_dirty(c);
 }
 
 void rd_conn_send(struct rd_conn *c, struct rd_slice frames)

@@ -11,10 +11,11 @@ static bool equal_nocase(struct rd_slice a, struct rd_slice b)
 	return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
 }
 
-/* The host of "host:port", "[v6]:port" or either without a port. */
+/* The host of "host:port", "[v6]:port" or either without a port; empty where
+ * it is none of these. */
 static struct rd_slice host_of(struct rd_slice authority)
 {
-	const char *end = NULL;
+	const char *all_end = authority.data + authority.len, *end = NULL;
 
 	if (authority.len > 0 && authority.data[0] == '[')
 		end = memchr(authority.data, ']', authority.len);
@@ -22,8 +23,14 @@ static struct rd_slice host_of(struct rd_slice authority)
 		end++;
 	else
 		end = memchr(authority.data, ':', authority.len);
-	if (end != NULL)
-		authority.len = (size_t)(end - authority.data);
+	if (end == NULL)
+		return authority;
+	authority.len = (size_t)(end - authority.data);
+	for (const char *p = end + 1; p < all_end; p++)
+		if (*p < '0' || *p > '9')
+			authority.len = 0;
+	if (end < all_end && *end != ':')
+		authority.len = 0;
 	return authority;
 }
 
@@ -46,6 +53,8 @@ static bool same_host(struct rd_slice origin, struct rd_slice host)
 	theirs.len = origin.len - (size_t)(theirs.data - origin.data);
 	theirs = host_of(theirs);
 	host = host_of(host);
+	if (theirs.len == 0)
+		return false;
 	return equal_nocase(theirs, host) ||
 	       (is_loopback(theirs) && is_loopback(host));
 }

@@ -103,8 +103,9 @@ static bool is_room(struct rd_slice path)
 void rd_pages_answer(const struct rd_pages *pages, struct rd_conn *conn,
 		     const struct rd_http_request *req)
 {
-	if (!rd_slice_is(req->method, "GET")) {
-		refuse(conn, 405, "Only GET is answered here.\n");
+	if (!rd_slice_is(req->method, "GET") &&
+	    !rd_slice_is(req->method, "HEAD")) {
+		refuse(conn, 405, "Only GET and HEAD are answered here.\n");
 		return;
 	}
 	for (size_t i = 0; pages->any && i < FILES; i++) {

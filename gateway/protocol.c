@@ -71,12 +71,14 @@ static enum rd_fault read_channel(struct rd_request_reader *r,
 }
 
 static enum rd_fault read_place(const struct rd_member *m,
-				struct rd_request *req, const char **why)
+				const char *not_string, struct rd_request *req,
+				const char **why)
 {
-	if (m->kind != RD_KIND_STRING ||
-	    rd_place_parse(m->text, &req->place) != RD_OK)
+	if (m->kind != RD_KIND_STRING)
+		return fault(RD_FAULT_BAD_REQUEST, why, not_string);
+	if (rd_place_parse(m->text, &req->place) != RD_OK)
 		return fault(RD_FAULT_BAD_OFFSET, why,
-			     "expected a string: " RD_PLACE_EXPECTED);
+			     "expected " RD_PLACE_EXPECTED);
 	return RD_FAULT_NONE;
 }
 
@@ -88,7 +90,7 @@ static enum rd_fault read_offset(struct rd_request_reader *r,
 	req->place = (struct rd_place){.kind = RD_PLACE_NEW};
 	if (m == NULL || m->kind == RD_KIND_NULL)
 		return RD_FAULT_NONE;
-	return read_place(m, req, why);
+	return read_place(m, "offset must be a string", req, why);
 }
 
 static enum rd_fault read_epoch(struct rd_request_reader *r,
@@ -116,7 +118,7 @@ static enum rd_fault read_from(struct rd_request_reader *r,
 	if (m->kind == RD_KIND_STRING && rd_slice_is(m->text, "$"))
 		return fault(RD_FAULT_BAD_OFFSET, why,
 			     "a history cannot begin at \"$\"");
-	return read_place(m, req, why);
+	return read_place(m, "from must be a string", req, why);
 }
 
 static enum rd_fault read_to(struct rd_request_reader *r,
@@ -127,8 +129,9 @@ static enum rd_fault read_to(struct rd_request_reader *r,
 	req->to = RD_ID_MAX;
 	if (m == NULL || m->kind == RD_KIND_NULL)
 		return RD_FAULT_NONE;
-	if (m->kind != RD_KIND_STRING ||
-	    rd_id_parse(m->text, &req->to) != RD_OK)
+	if (m->kind != RD_KIND_STRING)
+		return fault(RD_FAULT_BAD_REQUEST, why, "to must be a string");
+	if (rd_id_parse(m->text, &req->to) != RD_OK)
 		return fault(RD_FAULT_BAD_OFFSET, why,
 			     "to must be an offset like \"1700000000000-0\"");
 	return RD_FAULT_NONE;

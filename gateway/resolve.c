@@ -28,11 +28,9 @@ struct rd_resolve {
 	struct rd_resolved result;
 	bool exists;          /* the entry at the offset is there */
 	struct rd_id deleted; /* the largest id that was ever deleted */
-	struct rd_id head;    /* the first entry of the stream */
-	bool has_head;
-	int waiting;       /* answers still to come */
-	int err;           /* the worst of those that came */
-	struct rd_buf why; /* owned: Redis' sentence, for RD_EREDIS */
+	int waiting;          /* answers still to come */
+	int err;              /* the worst of those that came */
+	struct rd_buf why;    /* owned: Redis' sentence, for RD_EREDIS */
 };
 
 static void judge_after(struct rd_resolve *r)
@@ -46,11 +44,18 @@ static void judge_after(struct rd_resolve *r)
 		/* Of another stream: all of this one follows. */
 		result->gap = true;
 		result->cursor = RD_ID_ZERO;
-		result->first = r->head;
-		result->has_first = r->has_head;
+		result->first = result->head;
+		result->has_first = result->has_head;
 	} else if (rd_id_cmp(id, result->last) != 0) {
 		result->gap = rd_id_cmp(id, r->deleted) != 0;
 	}
+}
+
+/* A time that is still to come: what is published until then is too old. */
+static void judge_since(struct rd_resolve *r)
+{
+	if (rd_id_cmp(r->result.last, r->place.id) < 0)
+		r->result.cursor = rd_id_prev(r->place.id);
 }
 
 /* One answer has come; after the last, the result goes out. */
@@ -65,6 +70,8 @@ static void answered(struct rd_resolve *r, int err,
 		return;
 	if (r->place.kind == RD_PLACE_AFTER)
 		judge_after(r);
+	if (r->place.kind == RD_PLACE_SINCE)
+		judge_since(r);
 	if (r->place.kind == RD_PLACE_NEW)
 		r->result.cursor = r->result.last;
 	if (r->fn != NULL)
@@ -125,8 +132,8 @@ static void got_info(void *arg, int err, const struct rd_reply *reply)
 		    rd_reply_id(rd_reply_get(reply, "last-generated-id"));
 		r->deleted =
 		    rd_reply_id(rd_reply_get(reply, "max-deleted-entry-id"));
-		r->has_head = head != NULL;
-		r->head = rd_reply_id(head);
+		r->result.has_head = head != NULL;
+		r->result.head = rd_reply_id(head);
 	}
 	answered(r, err, reply);
 }

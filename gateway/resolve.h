@@ -17,6 +17,8 @@ struct rd_resolved {
 	bool gap;            /* what stood after the offset is not all there */
 	bool has_first;
 	struct rd_id first; /* of a gap: the first entry after the cursor */
+	bool has_head;
+	struct rd_id head; /* the first entry of the stream */
 };
 
 /* err: RD_OK; RD_EREDIS with a sentence in why; RD_EUNKNOWN: ask again. */

@@ -130,10 +130,17 @@ static void sub_resolved(void *arg, int err, const struct rd_resolved *resolved,
 	}
 	rd_channel_start(sub->channel, resolved->last);
 	sub->unanchored = true; /* looked at just now */
-	sub_begin(sub, sub->foreign ? RD_ID_ZERO : resolved->cursor);
-	if (sub->foreign || resolved->gap)
+	if (sub->foreign) {
+		sub_begin(sub, RD_ID_ZERO);
 		rd_sub_gap(sub, sub->place.id,
-			   resolved->has_first ? &resolved->first : NULL);
+			   resolved->has_head ? &resolved->head : NULL);
+	} else {
+		sub_begin(sub, resolved->cursor);
+		if (resolved->gap)
+			rd_sub_gap(sub, sub->place.id,
+				   resolved->has_first ? &resolved->first
+						       : NULL);
+	}
 	sub->foreign = false;
 	rd_sub_place(sub);
 	rd_feed_pump(feed);

@@ -411,6 +411,116 @@ START_TEST(test_server_dies)
 }
 END_TEST
 
+static void on_held(void *arg, int err, const struct rd_reply *reply)
+{
+	struct follower *f = arg;
+	bool more;
+
+	ck_assert_int_eq(err, RD_OK);
+	take(f, reply, &more);
+	f->reads++;
+}
+
+/* Reads, but does not say so. */
+static void do_hold(void *arg)
+{
+	struct follower *f = arg;
+
+	f->asked++;
+	ck_assert_int_eq(rd_stream_read(rd_doorbell_link(bell),
+					rd_slice_str(f->key), f->cursor,
+					f->page, on_held, f),
+			 RD_OK);
+}
+
+static bool is_again(void *arg)
+{
+	struct follower *f = arg;
+
+	return f->bell.state == RD_BELL_AGAIN;
+}
+
+/* The word is faster than the reply of the read that armed the bell. */
+START_TEST(test_ring_while_reading)
+{
+	static const struct rd_bell_ops hold = {do_hold};
+	struct follower f = {.page = 100, .key = "s"};
+
+	open_bell();
+	rd_bell_add(bell, &f.bell, rd_slice_str(f.key), &hold, &f, &f.cursor);
+	while (f.reads < 1)
+		test_turns(loop, 1);
+	test_do(&redis, "XADD s * f v");
+	test_wait(loop, is_again, &f, SOON, "a ring while reading");
+	rd_bell_answered(bell, &f.bell, false, false);
+	while (f.reads < 2)
+		test_turns(loop, 1);
+	ck_assert_uint_eq(f.entries, 1);
+	rd_bell_answered(bell, &f.bell, true, false);
+	ck_assert_uint_eq(stats().lost, 0);
+	rd_bell_remove(bell, &f.bell);
+}
+END_TEST
+
+static int refusals_left;
+
+static void do_refuse(void *arg)
+{
+	struct follower *f = arg;
+
+	if (refusals_left-- > 0)
+		rd_bell_answered(bell, &f->bell, false, true);
+	else
+		do_read(arg);
+}
+
+/* What cannot be sent now is tried in later turns, without spinning. */
+START_TEST(test_read_not_sent)
+{
+	static const struct rd_bell_ops refuse = {do_refuse};
+	struct follower f;
+	uint64_t start;
+
+	open_bell();
+	follow(&f, "s");
+	test_wait(loop, is_quiet, &f, SOON, "first read");
+	rd_bell_remove(bell, &f.bell);
+	refusals_left = 10;
+	start = rd_clock_ms();
+	rd_bell_add(bell, &f.bell, rd_slice_str(f.key), &refuse, &f, &f.cursor);
+	test_do(&redis, "XADD s * f v");
+	wait_entries(&f, 1, "a read that is sent at last");
+	ck_assert_uint_ge(rd_clock_ms() - start, 40);
+	rd_bell_remove(bell, &f.bell);
+}
+END_TEST
+
+/* A new server takes the place of the old one, which lives on: the bell link
+ * gets to the new one, the reading link stays.  Neither may be left behind. */
+START_TEST(test_two_servers)
+{
+	struct test_redis second;
+	struct follower f;
+	int want = 2;
+
+	open_bell();
+	follow(&f, "s");
+	test_wait(loop, is_quiet, &f, SOON, "first read");
+	test_redis_start(&second);
+	ck_assert_int_eq(rename(second.path, redis.path), 0);
+	test_do(&redis, "CLIENT KILL ID %lld",
+		test_client_id(&redis, "test.bell"));
+	test_wait(loop, both_ready, &want, SOON, "both on the new one");
+	ck_assert_int_eq((int)test_client_id(&redis, "test.read"), 0);
+	test_wait(loop, is_quiet, &f, SOON, "read again");
+	test_do(&second, "XADD s * f v");
+	wait_ring(&f, 0, "the new server");
+	wait_entries(&f, 1, "the new server");
+	rd_bell_remove(bell, &f.bell);
+	test_redis_stop(&second);
+}
+END_TEST
+
 #define STORM_KEYS 40
 
 /* XADDs from another connection, while links are killed and bells come and
@@ -661,6 +771,9 @@ int main(void)
 	tcase_add_test(tc, test_flushall);
 	tcase_add_test(tc, test_kill_either);
 	tcase_add_test(tc, test_server_dies);
+	tcase_add_test(tc, test_ring_while_reading);
+	tcase_add_test(tc, test_read_not_sent);
+	tcase_add_test(tc, test_two_servers);
 	tcase_add_loop_test(tc, test_storm, 0, 4);
 	tcase_add_test(tc, test_remove_while_reading);
 	tcase_add_test(tc, test_sweep_finds);

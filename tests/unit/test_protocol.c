@@ -33,7 +33,7 @@ static const struct {
     {"{\"id\":1,\"do\":\"subscribe\",\"channel\":\"c\",\"offset\":\"x\"}",
      "bad_offset", "@", false},
     {"{\"id\":1,\"do\":\"subscribe\",\"channel\":\"c\",\"offset\":7}",
-     "bad_offset", "string", false},
+     "bad_request", "offset", false},
     {"{\"id\":1,\"do\":\"subscribe\",\"channel\":\"c\",\"epoch\":7}",
      "bad_request", "epoch", false},
     {"{\"id\":1,\"do\":\"publish\",\"channel\":\"c\"}", "bad_request", "data",
