@@ -22,6 +22,8 @@ void rd_conn_enter(struct rd_conn *c, enum state state)
 	c->since_ms = rd_clock_ms();
 	rd_list_remove(&c->link);
 	rd_list_push(&c->conns->lists[state], &c->link);
+	if (state >= CLOSING)
+		c->corked = false;
 	if (state >= CLOSING && c->ops != NULL && rd_list_empty(&c->detach)) {
 		rd_list_push(&c->conns->detach, &c->detach);
 		rd_task_defer(&c->conns->reap, c->conns->loop);

@@ -96,6 +96,10 @@ bool rd_conn_full(struct rd_conn *c);
 /* Stops and starts the stream of messages; nothing is lost. */
 void rd_conn_pause(struct rd_conn *c);
 void rd_conn_resume(struct rd_conn *c);
+/* Keeps back all that is to be sent, the answer to the handshake first, until
+ * it is uncorked or closed. */
+void rd_conn_cork(struct rd_conn *c);
+void rd_conn_uncork(struct rd_conn *c);
 /* Sends a close frame, and ends when the client has answered it. closed()
  * follows, after the turn. */
 void rd_conn_close(struct rd_conn *c, uint16_t code, const char *reason);

@@ -48,6 +48,7 @@ struct rd_conn {
 	bool write_ended; /* ENDING: our end of the socket is shut */
 	bool feeding;     /* its messages are being handed out */
 	bool head_only;   /* HEAD: the answer goes without its body */
+	bool corked;      /* by its owner: nothing is written */
 };
 
 struct rd_conns {

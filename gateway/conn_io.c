@@ -90,7 +90,7 @@ static void conn_write_out(struct rd_conn *c)
 
 void rd_conn_flush(struct rd_conn *c)
 {
-	if (c->state == DEAD)
+	if (c->state == DEAD || c->corked)
 		return;
 	conn_write_out(c);
 	if (c->state == ENDING && c->out.len == 0)
@@ -115,7 +115,7 @@ void rd_conn_append(struct rd_conn *c, struct rd_slice bytes)
 {
 	rd_buf_addslice(&c->out, bytes);
 	c->conns->waiting += bytes.len;
-	if (c->out.len >= WRITE_EARLY && !c->blocked)
+	if (c->out.len >= WRITE_EARLY && !c->blocked && !c->corked)
 		conn_write_out(c);
 	rd_conn_dirty(c);
 }
@@ -134,4 +134,15 @@ bool rd_conn_full(struct rd_conn *c)
 		c->conns->counters.full++;
 	c->notify = true;
 	return true;
+}
+
+void rd_conn_cork(struct rd_conn *c)
+{
+	c->corked = true;
+}
+
+void rd_conn_uncork(struct rd_conn *c)
+{
+	c->corked = false;
+	rd_conn_dirty(c);
 }

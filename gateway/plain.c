@@ -3,9 +3,10 @@
  * plain.c -- plain mode; see plain.h.
  *
  * It is an exact echo through the whole road: what a client sends comes back
- * to it out of Redis.  Two things follow.  A client is not listened to until
- * its subscription has begun, so that it misses nothing of its own.  And one
- * that closes is first given what it has published, for at most a second.
+ * to it out of Redis.  Two things follow.  There are no replies, so the answer
+ * to the handshake says that the subscription has begun: it is kept back until
+ * then, and the client is not listened to before.  And a client that closes is
+ * first given what it has published, for at most a second.
  */
 #include "gateway/plain.h"
 #include "gateway/outbox.h"
@@ -23,13 +24,13 @@ struct plain {
 	struct rd_conn *conn;     /* borrowed until closed() */
 	struct rd_feed feed;
 	struct rd_outbox outbox;
-	struct rd_buf channel;  /* owned */
-	struct rd_id published; /* the last offset of its own */
-	bool begun;             /* it stands in the channel */
-	bool leaving;           /* the client has closed */
-	uint16_t leave_code;    /* with this */
-	struct rd_timer leave;  /* patience with what it is owed */
-	struct rd_task ended;   /* closes, after the turn */
+	struct rd_buf channel;    /* owned */
+	struct rd_id published;   /* the last offset of its own */
+	bool begun;               /* it stands in the channel */
+	bool leaving;             /* the client has closed */
+	uint16_t leave_code;      /* with this */
+	struct rd_timer patience; /* with Redis, and with what it is owed */
+	struct rd_task ended;     /* closes, after the turn */
 };
 
 struct rd_plains {
@@ -87,7 +88,10 @@ static void plain_leave(void *arg)
 {
 	struct plain *p = arg;
 
-	rd_conn_close(p->conn, p->leave_code, NULL);
+	if (p->begun)
+		rd_conn_close(p->conn, p->leave_code, NULL);
+	else
+		rd_conn_close(p->conn, 1013, "Redis does not answer");
 }
 
 static void leave_if_done(struct plain *p)
@@ -103,7 +107,7 @@ static void on_leaving(void *arg, uint16_t code)
 	p->leaving = true;
 	p->leave_code = code;
 	rd_feed_watch(&p->feed);
-	rd_timer_start(&p->leave, LEAVE_MS);
+	rd_timer_start(&p->patience, LEAVE_MS);
 	leave_if_done(p);
 }
 
@@ -134,6 +138,8 @@ static void on_subscribed(void *arg, struct rd_slice channel,
 	(void)cursor;
 	(void)tag;
 	p->begun = true;
+	rd_timer_stop(&p->patience);
+	rd_conn_uncork(p->conn);
 	plain_flow(p);
 	if (err != RD_OK)
 		rd_conn_close(p->conn, 1011, why);
@@ -165,7 +171,7 @@ static void on_closed(void *arg)
 {
 	struct plain *p = arg;
 
-	rd_timer_stop(&p->leave);
+	rd_timer_stop(&p->patience);
 	rd_task_cancel(&p->ended);
 	rd_feed_fini(&p->feed);
 	rd_outbox_fini(&p->outbox);
@@ -200,12 +206,15 @@ void rd_plain_open(struct rd_plains *plains, struct rd_conn *conn,
 	rd_list_init(&p->link);
 	rd_list_push(&plains->all, &p->link);
 	plains->count++;
-	rd_timer_init(&p->leave, plains->env.loop, plain_leave, p);
+	rd_timer_init(&p->patience, plains->env.loop, plain_leave, p);
 	rd_task_init(&p->ended, plain_leave, p);
 	rd_feed_init(&p->feed, plains->env.feeds, conn, RD_CODEC_PLAIN,
 		     &feed_ops, p);
 	rd_outbox_init(&p->outbox, plains->env.publisher, on_published, p);
 	rd_conn_upgrade(conn, req, protocol, &conn_ops, p);
+	rd_conn_cork(conn);
+	rd_timer_start(&p->patience,
+		       (uint64_t)plains->env.cfg->handshake_timeout_ms);
 	plain_flow(p);
 	if (!rd_redis_is_up(plains->env.pages))
 		rd_conn_close(conn, 1013, "Redis does not answer");
