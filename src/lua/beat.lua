@@ -3,7 +3,7 @@
 --
 -- KEYS   1 zset of the team: member = worker, score = end of its lease (ms)
 -- ARGV   1 the worker's name, 2 its lease (ms)
--- answer {now (ms), how long nobody may take anything over (ms, 0: free),
+-- answer {now (ms), how long no lease counts as run out (ms, 0: they do),
 --         1 where the worker counted as dead before this beat,
 --         member, score, member, score, ...}
 --
@@ -11,7 +11,8 @@
 -- anybody, "=since" the time when the present, unbroken row of beats began.
 -- Both lie in the past, so they never count as alive.  A row is broken when
 -- nobody beat for half a lease: then Redis itself was away, everybody's lease
--- has run out though nobody died, and for one lease nobody takes over.
+-- has run out though nobody died, and for one lease that does not count.  Who
+-- left, or whose death was reported, is no longer in the zset.
 local team, name, lease = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -26,10 +27,12 @@ elseif now - last > lease / 2 then
 end
 redis.call('ZADD', team, now, '=beat', since, '=since', now + lease, name)
 -- Those who have been dead for long are known by their pending entries.
-for _, old in ipairs(redis.call('ZRANGEBYSCORE', team, '-inf',
-				now - 2 * lease)) do
-	if string.sub(old, 1, 1) ~= '=' then
-		redis.call('ZREM', team, old)
+if now >= since + lease then
+	for _, old in ipairs(redis.call('ZRANGEBYSCORE', team, '-inf',
+					now - 2 * lease)) do
+		if string.sub(old, 1, 1) ~= '=' then
+			redis.call('ZREM', team, old)
+		end
 	end
 end
 

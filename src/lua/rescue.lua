@@ -8,8 +8,8 @@
 --        5 how many at most (1000 is the limit of one call),
 --        6... where 2 and 3 are the same: the ids to take
 -- answer {state, wait (ms), lost, entries}
---        state 1: done; 0: that worker lives, nothing was taken; -1: nobody
---        may take over now, ask again after wait
+--        state 1: done; 0: that worker lives, nothing was taken; -1: its lease
+--        has run out, but that does not count now: ask again after wait
 --        lost: ids that were pending though their entry is gone; they are
 --        acknowledged
 --        entries: {id, {name, value, ...}, deliveries, failed attempts}
@@ -34,7 +34,7 @@ local function judge()
 
 	if string.sub(from, 1, 1) == '=' or (score and score >= now) then
 		return 0, 0
-	elseif now < since + lease then
+	elseif score and now < since + lease then
 		return -1, since + lease - now
 	end
 	return 1, 0

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""The examples of workers/README.md do what the page says."""
+import json
+import re
+import shutil
+
+import pytest
+
+from harness import PYTHON, REPO, channel_key, eventually, xadd
+
+TEXT = (REPO / "workers/README.md").read_text("utf-8")
+NODE = shutil.which("node") or shutil.which("nodejs")
+LANGUAGES = {"python": PYTHON, "javascript": NODE}
+
+
+def example(language):
+    block, = re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)
+    return block
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_example_of_the_readme(run, server, channel, tmp_path, language):
+    if LANGUAGES[language] is None:
+        pytest.skip("there is no Node here")
+    path = tmp_path / "handler"
+    path.write_text(example(language), "utf-8")
+    team = f"readme-{language}"
+    run.daemon("--team", team, "--consume", channel, "--handler",
+               f"exec:{LANGUAGES[language]} {path}", "--max-attempts", "2",
+               redis=server, workers=2)
+    store = server.client()
+    before = store.xlen(channel_key("invoices"))
+    good = xadd(store, channel, json='{"price":21}')
+    bad = xadd(store, channel, bin=b"\xff")
+    xadd(store, channel, json='{"price":1,"stock":"unknown"}')
+    letters = eventually(lambda: (found := store.xrange(f"rd:dead:{team}"))
+                         and len(found) == 2 and found)
+    by_reason = {f[b"reason"].decode(): f for _, f in letters}
+    assert set(by_reason) == {"an order without a price", "attempts"}
+    assert by_reason["an order without a price"][b"id"].decode() == bad
+    assert by_reason["attempts"][b"deliveries"] == b"2"
+    invoices = eventually(
+        lambda: store.xrange(channel_key("invoices"))[before:])
+    assert [(f[b"type"], json.loads(f[b"json"])) for _, f in invoices] == [
+        (b"INVOICE", {"order": good, "total": 42})]
+    assert store.xpending(channel_key(channel), team)["pending"] == 0

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runner.h -- whatever runs a handler: a thread of this process (thread.c), or
+ * a child behind a pair of pipes (exec.c).
+ *
+ * It is given works, and gives each back, in any order, with a verdict.  It
+ * never runs a handler in the loop, so heartbeats and commits go on.
+ */
+#ifndef RD_WORKERS_RUNNER_H
+#define RD_WORKERS_RUNNER_H
+
+#include "workers/work.h"
+
+struct rd_runner;
+
+struct rd_runner_ops {
+	/* A work comes back; its verdict is there.  Called from the loop. */
+	void (*done)(void *arg, struct rd_work *work);
+	/*
+	 * This work has been running for longer than handler-timeout, and
+	 * nothing can stop it but the end of this process.  It is still the
+	 * runner's.
+	 */
+	void (*stuck)(void *arg, const struct rd_work *work);
+};
+
+/* First member of every runner. */
+struct rd_runner {
+	/* Takes one work. */
+	void (*give)(struct rd_runner *runner, struct rd_work *work);
+	/*
+	 * Ends it.  Works that it still has are forgotten, not freed: the
+	 * process is about to end.
+	 */
+	void (*close)(struct rd_runner *runner);
+};
+
+static inline void rd_runner_give(struct rd_runner *r, struct rd_work *work)
+{
+	r->give(r, work);
+}
+
+static inline void rd_runner_close(struct rd_runner **r)
+{
+	if (*r != NULL)
+		(*r)->close(*r);
+	*r = NULL;
+}
+
+struct rd_handler;
+
+/*
+ * A thread that runs a handler of this program.  args: what stands behind its
+ * name.  RD_ECONFIG with a sentence in why where its open() refuses.
+ */
+RD_MUST_CHECK int rd_thread_open(struct rd_loop *loop,
+				 const struct rd_handler *handler,
+				 const char *args, uint64_t timeout_ms,
+				 const struct rd_runner_ops *ops, void *arg,
+				 struct rd_runner **runner_out,
+				 struct rd_buf *why);
+/* A child that speaks the line protocol; command is for /bin/sh, borrowed. */
+struct rd_runner *rd_exec_open(struct rd_loop *loop, const char *command,
+			       uint64_t timeout_ms,
+			       const struct rd_runner_ops *ops, void *arg);
+
+#endif

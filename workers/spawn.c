@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spawn.c -- fork and exec of a shell command; see spawn.h.
+ *
+ * The child gets a group of its own, so that whatever it has started can be
+ * ended with it, and a parent-death signal, so that it does not outlive a
+ * worker that is killed.  Between fork and exec only what is safe after a fork
+ * is called.
+ */
+#include "workers/spawn.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void close_end(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* In the child: never returns. */
+__attribute__((noreturn)) static void become(const char *command, pid_t parent,
+					     int in, int out, int err)
+{
+	sigset_t none;
+
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+	for (int signo = 1; signo < NSIG; signo++)
+		signal(signo, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* The pipes' ends stand above 2: those are always open here. */
+	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+	    dup2(err, STDERR_FILENO) < 0)
+		_exit(127);
+	close_range(3, ~0U, 0);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(127);
+}
+
+static int make_pipes(int pipes[3][2])
+{
+	for (int i = 0; i < 3; i++)
+		if (pipe2(pipes[i], O_CLOEXEC) < 0)
+			return RD_EIO;
+	return RD_OK;
+}
+
+static void nonblocking(int fd)
+{
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+int rd_spawn(const char *command, struct rd_spawned *child_out)
+{
+	int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
+	pid_t parent = getpid(), pid = -1;
+
+	if (make_pipes(pipes) == RD_OK)
+		pid = fork();
+	if (pid == 0)
+		become(command, parent, pipes[0][0], pipes[1][1], pipes[2][1]);
+	if (pid < 0) {
+		for (int i = 0; i < 3; i++) {
+			close_end(&pipes[i][0]);
+			close_end(&pipes[i][1]);
+		}
+		return RD_EIO;
+	}
+	/* Also here, so that the group is there before it may be killed. */
+	setpgid(pid, pid);
+	close(pipes[0][0]);
+	close(pipes[1][1]);
+	close(pipes[2][1]);
+	*child_out =
+	    (struct rd_spawned){pid, pipes[0][1], pipes[1][0], pipes[2][0]};
+	nonblocking(child_out->in);
+	nonblocking(child_out->out);
+	nonblocking(child_out->err);
+	return RD_OK;
+}
+
+void rd_spawn_close(struct rd_spawned *child)
+{
+	close_end(&child->in);
+	close_end(&child->out);
+	close_end(&child->err);
+}
+
+void rd_spawn_kill(const struct rd_spawned *child)
+{
+	if (child->pid > 0)
+		kill(-child->pid, SIGKILL);
+}
+
+void rd_spawn_end(struct rd_spawned *child, int wait_ms)
+{
+	bool gone = child->pid == 0;
+
+	rd_spawn_close(child);
+	for (int i = 0; !gone && i < wait_ms; i += 10) {
+		gone = waitpid(child->pid, NULL, WNOHANG) == child->pid;
+		if (!gone)
+			usleep(10000);
+	}
+	rd_spawn_kill(child);
+	if (!gone)
+		waitpid(child->pid, NULL, 0);
+	*child = RD_SPAWNED_NONE;
+}
+
+void rd_spawn_describe(int status, struct rd_buf *out)
+{
+	if (WIFSIGNALED(status))
+		rd_buf_addf(out, "crash: signal %d", WTERMSIG(status));
+	else
+		rd_buf_addf(out, "crash: exit status %d", WEXITSTATUS(status));
+}
+
+size_t rd_spawn_unread(const struct rd_spawned *child)
+{
+	int n = 0;
+
+	if (child->in < 0 || ioctl(child->in, FIONREAD, &n) < 0 || n < 0)
+		return 0;
+	return (size_t)n;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * work.h -- one message in a worker's hands, from its delivery to its commit.
+ */
+#ifndef RD_WORKERS_WORK_H
+#define RD_WORKERS_WORK_H
+
+#include "src/map.h"
+#include "src/stream.h"
+
+#include "workers/dispatch.h"
+
+struct rd_source;
+
+struct rd_work {
+	struct rd_list link;       /* on the list of whoever has it: the runner,
+				    * its source's finished, its source's sent */
+	struct rd_map_node node;   /* in its source's hand, by id */
+	struct rd_source *source;  /* borrowed */
+	struct rd_message message; /* points into this object's own memory */
+	uint64_t deliveries;       /* this one included */
+	uint32_t failed;           /* attempts before this one */
+	struct rd_verdict verdict; /* the runner fills it */
+	struct rd_order order;     /* what its commit asks for */
+	uint64_t spent_us;         /* the handler's time */
+	/* For the runner's own use. */
+	uint64_t seq;      /* exec: its number in the line protocol */
+	uint64_t end;      /* exec: where its line ends in all that was sent */
+	uint64_t start_us; /* when the handler got it */
+};
+
+/* Copies the entry (whose fields may not be NULL). */
+struct rd_work *rd_work_new(struct rd_source *source,
+			    const struct rd_entry *entry, uint64_t deliveries,
+			    uint32_t failed);
+/* It must be on no list and in no map. */
+void rd_work_free(struct rd_work **work);
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker.c -- wires the parts of a worker together; see worker.h.
+ *
+ * Three connections: one for everything that is answered at once (commits,
+ * heartbeats, take-overs), readers that wait for new entries, and the
+ * doorbell.  One task at the end of a turn looks for work, whoever asked for
+ * it: first what others left, then what is new.
+ *
+ * The end comes in steps: quiet (nothing new is taken), drained (what was in
+ * hand is committed) or out of time, left (our name is off the list, so others
+ * take over what remains), gone.
+ */
+#include "workers/worker.h"
+#include "src/log.h"
+#include "src/mem.h"
+#include "src/script.h"
+#include "workers/worker_impl.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define HURRY_MS 500  /* left to a drain by a second signal */
+#define STUCK_MS 1000 /* for commits, when a handler hangs */
+#define LEAVE_MS 2000 /* for Redis to hear that we go */
+#define AGREE_MS 1000 /* before Redis is asked again what it refused */
+#define LOOK_MS  50   /* between the first surveys after a change */
+
+static void leave(void *arg);
+
+/* Ready: one of the team, and each group was asked for. */
+static void check_ready(struct worker *w)
+{
+	if (w->ready || !w->joined)
+		return;
+	for (size_t i = 0; i < w->source_count; i++)
+		if (!w->sources[i]->tried)
+			return;
+	w->ready = true;
+	if (w->source_count == 0)
+		rd_log(RD_LOG_WARN, "worker.idle", "why=%s",
+		       "no channel to consume is configured");
+	rd_proc_ready(w->proc);
+}
+
+/* Nothing is in hand, or with a stuck handler: nothing can be committed. */
+static bool drained(const struct worker *w)
+{
+	for (size_t i = 0; i < w->reader_count; i++)
+		if (w->stuck == NULL && !rd_reader_idle(w->readers[i]))
+			return false;
+	if (w->stuck == NULL)
+		return w->self.in_hand == 0 && w->self.asked == 0;
+	for (size_t i = 0; i < w->source_count; i++)
+		if (!rd_list_empty(&w->sources[i]->finished) ||
+		    !rd_list_empty(&w->sources[i]->sent))
+			return false;
+	return true;
+}
+
+static void look_for_work(void *arg)
+{
+	struct worker *w = arg;
+	bool sweeping = false;
+
+	check_ready(w);
+	if (w->stage == DRAINING && drained(w))
+		leave(w);
+	if (w->stage != RUNNING || !w->self.open)
+		return;
+	for (size_t i = 0; i < w->reader_count; i++)
+		sweeping = sweeping || rd_reader_sweeping(w->readers[i]);
+	for (size_t i = 0; i < w->source_count && !sweeping; i++)
+		rd_rescue_more(w->sources[i]);
+	for (size_t i = 0; i < w->reader_count; i++)
+		rd_reader_run(w->readers[i]);
+}
+
+/* The end. */
+
+static void gone(void *arg, int err, const struct rd_reply *reply)
+{
+	struct worker *w = arg;
+
+	(void)err;
+	(void)reply;
+	rd_loop_stop(w->loop);
+}
+
+static void out_of_time(void *arg)
+{
+	struct worker *w = arg;
+
+	rd_loop_stop(w->loop);
+}
+
+/* Takes our name off the list, and our consumers where they hold nothing. */
+static void leave(void *arg)
+{
+	struct worker *w = arg;
+
+	w->stage = LEAVING;
+	rd_timer_stop(&w->deadline);
+	rd_timer_start(&w->last, LEAVE_MS);
+	rd_log(RD_LOG_INFO, "worker.leave", "in_hand=%zu", w->self.in_hand);
+	if (rd_peers_leave(w->peers, NULL, NULL) != RD_OK) {
+		rd_loop_stop(w->loop);
+		return;
+	}
+	for (size_t i = 0; i < w->source_count; i++)
+		rd_rescue_leave(w->sources[i]);
+	if (rd_redis_call(w->redis, gone, w, "PING") != RD_OK)
+		rd_loop_stop(w->loop);
+}
+
+static void be_quiet(struct worker *w)
+{
+	w->self.quiet = true;
+	for (size_t i = 0; i < w->reader_count; i++)
+		rd_reader_interrupt(w->readers[i]);
+}
+
+static void drain(struct worker *w, uint64_t ms)
+{
+	if (w->stage == LEAVING)
+		return;
+	rd_log(RD_LOG_INFO, "worker.drain", "in_hand=%zu timeout_ms=%" PRIu64,
+	       w->self.in_hand, ms);
+	w->stage = DRAINING;
+	be_quiet(w);
+	rd_timer_start(&w->deadline, ms);
+	rd_self_wake(&w->self);
+}
+
+static void signalled(void *arg, int signo)
+{
+	struct worker *w = arg;
+
+	if (signo == SIGTSTP) {
+		rd_log(RD_LOG_INFO, "worker.quiet", "in_hand=%zu",
+		       w->self.in_hand);
+		be_quiet(w);
+	} else if (w->stage == RUNNING) {
+		drain(w, (uint64_t)w->proc->cfg.drain_timeout_ms);
+	} else {
+		drain(w, HURRY_MS);
+	}
+}
+
+/* A fault that a restart cannot mend, or must. */
+static void fail(struct worker *w, int status)
+{
+	w->status = status;
+	rd_loop_stop(w->loop);
+}
+
+/* The handler. */
+
+static void work_done(void *arg, struct rd_work *work)
+{
+	struct worker *w = arg;
+
+	/* Somebody counted it as failed meanwhile. */
+	if (work != w->stuck)
+		rd_source_finished(work->source, work);
+}
+
+static void work_stuck(void *arg, const struct rd_work *work)
+{
+	struct worker *w = arg;
+	char id[RD_ID_TEXT];
+
+	rd_log(RD_LOG_ERROR, "handler.timeout",
+	       "channel=%.*s id=%s timeout_ms=%lld",
+	       RD_SLICE_ARG(work->source->name),
+	       rd_id_text(work->message.id, id),
+	       (long long)w->proc->cfg.handler_timeout_ms);
+	w->stuck = work;
+	w->status = RD_EXIT_FAILED;
+	rd_source_abandon(work->source, work, "timeout");
+	drain(w, STUCK_MS);
+}
+
+const struct rd_runner_ops rd_worker_runner_ops = {work_done, work_stuck};
+
+/* The team. */
+
+/*
+ * Redis may serve the waiting read of a worker that was killed before it sees
+ * that the connection is closed.  So after each change is looked soon again,
+ * then less and less often, and at least once in a lease.
+ */
+static void survey(struct worker *w, uint64_t next_ms)
+{
+	uint64_t lease_ms = (uint64_t)w->proc->cfg.lease_ms;
+
+	for (size_t i = 0; i < w->source_count; i++)
+		rd_rescue_survey(w->sources[i]);
+	w->look_ms = next_ms < lease_ms ? next_ms : lease_ms;
+	rd_timer_start(&w->look, w->look_ms);
+}
+
+static void look_again(void *arg)
+{
+	struct worker *w = arg;
+
+	survey(w, w->look_ms * 4);
+}
+
+static void team_joined(void *arg)
+{
+	struct worker *w = arg;
+
+	w->joined = true;
+	survey(w, LOOK_MS);
+	rd_self_wake(&w->self);
+}
+
+static void team_changed(void *arg)
+{
+	survey(arg, LOOK_MS);
+}
+
+/* What we hold may belong to others by now: compare. */
+static void team_lapsed(void *arg)
+{
+	struct worker *w = arg;
+
+	for (size_t i = 0; i < w->reader_count; i++)
+		rd_reader_sweep(w->readers[i]);
+}
+
+const struct rd_peers_ops rd_worker_peers_ops = {team_joined, team_changed,
+						 team_lapsed};
+
+/* The links. */
+
+static void agreed(void *arg, int err, const struct rd_meta *meta,
+		   const char *why)
+{
+	struct worker *w = arg;
+
+	if (err == RD_ECONFIG) {
+		rd_log(RD_LOG_ERROR, "worker.meta", "error=%s", why);
+		fail(w, RD_EXIT_CONFIG);
+		return;
+	}
+	if (err != RD_OK) {
+		rd_log(RD_LOG_WARN, "worker.meta", "error=%s", why);
+		rd_timer_start(&w->agree, AGREE_MS);
+		return;
+	}
+	if (strcmp(w->epoch, meta->epoch) != 0)
+		rd_publisher_forget(w->publisher);
+	snprintf(w->epoch, sizeof(w->epoch), "%s", meta->epoch);
+	w->self.open = true;
+	/* First of all what was under way when the link broke. */
+	for (size_t i = 0; i < w->source_count; i++)
+		rd_source_up(w->sources[i]);
+	rd_peers_up(w->peers);
+	rd_self_wake(&w->self);
+}
+
+static void agree(void *arg)
+{
+	struct worker *w = arg;
+
+	rd_timer_stop(&w->agree);
+	if (rd_redis_is_up(w->redis) &&
+	    rd_meta_join(w->redis, w->proc->cfg.prefix, agreed, w) != RD_OK) {
+		/* It is down again, and will be up again. */
+	}
+}
+
+static void link_up(void *arg)
+{
+	struct worker *w = arg;
+
+	rd_script_load(w->redis);
+	agree(w);
+}
+
+static void link_down(void *arg, const char *why)
+{
+	struct worker *w = arg;
+
+	(void)why; /* the link itself logs it */
+	w->self.open = false;
+}
+
+static void bell_up(void *arg)
+{
+	(void)arg;
+}
+
+static void bell_down(void *arg, const char *why)
+{
+	(void)arg;
+	(void)why;
+}
+
+/* FLUSHALL: groups, names, known channels, all is gone. */
+static void bell_flushed(void *arg)
+{
+	struct worker *w = arg;
+
+	rd_log(RD_LOG_WARN, "worker.flushed", "why=%s",
+	       "Redis says that every key may have changed");
+	if (w->self.open)
+		agree(w);
+}
+
+const struct rd_redis_ops rd_worker_link_ops = {link_up, link_down, NULL};
+const struct rd_doorbell_ops rd_worker_bell_ops = {bell_up, bell_down,
+						   bell_flushed};
+
+static void show_title(void *arg)
+{
+	struct worker *w = arg;
+	static const char *const stages[] = {"", ", draining", ", leaving"};
+
+	rd_proc_title("redistribute-worker %d: team %s, %zu in hand%s%s",
+		      w->proc->index, w->proc->cfg.team, w->self.in_hand,
+		      w->self.quiet && w->stage == RUNNING ? ", quiet" : "",
+		      stages[w->stage]);
+	rd_timer_start(&w->title, 1000);
+}
+
+void rd_worker_start(struct worker *w)
+{
+	static const int signos[] = {SIGTERM, SIGINT, SIGTSTP};
+
+	rd_task_init(&w->more, look_for_work, w);
+	rd_timer_init(&w->title, w->loop, show_title, w);
+	rd_timer_start(&w->title, 0);
+	rd_timer_init(&w->deadline, w->loop, leave, w);
+	rd_timer_init(&w->last, w->loop, out_of_time, w);
+	rd_timer_init(&w->look, w->loop, look_again, w);
+	rd_timer_init(&w->agree, w->loop, agree, w);
+	for (size_t i = 0; i < sizeof(signos) / sizeof(*signos); i++)
+		rd_signal_start(&w->signals[i], w->loop, signos[i], signalled,
+				w);
+}
+
+void rd_worker_stop(struct worker *w)
+{
+	for (size_t i = 0; i < sizeof(w->signals) / sizeof(*w->signals); i++)
+		rd_signal_stop(&w->signals[i]);
+	rd_task_cancel(&w->more);
+	rd_timer_stop(&w->title);
+	rd_timer_stop(&w->deadline);
+	rd_timer_stop(&w->last);
+	rd_timer_stop(&w->look);
+	rd_timer_stop(&w->agree);
+}
+
+int rd_worker_run(struct rd_proc *proc)
+{
+	struct worker *w = rd_new(struct worker);
+	struct rd_buf why = RD_BUF_INIT;
+	int status;
+
+	w->proc = proc;
+	if (rd_worker_open(w, &why) == RD_OK)
+		rd_loop_run(w->loop);
+	else
+		w->status = RD_EXIT_CONFIG;
+	if (why.len > 0)
+		fprintf(stderr, "redistribute-worker: %s\n", rd_buf_text(&why));
+	rd_buf_fini(&why);
+	rd_log(RD_LOG_INFO, "worker.stop", "status=%d in_hand=%zu", w->status,
+	       w->self.in_hand);
+	rd_runner_close(&w->runner);
+	/* A handler that is still running may use what would be freed. */
+	if (w->self.unhandled > 0 || w->stuck != NULL)
+		_exit(w->status);
+	status = w->status;
+	rd_worker_close(w);
+	return status;
+}

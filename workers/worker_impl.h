@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker_impl.h -- the inside of a worker, for worker.c and worker_open.c only.
+ */
+#ifndef RD_WORKERS_WORKER_IMPL_H
+#define RD_WORKERS_WORKER_IMPL_H
+
+#include "src/meta.h"
+#include "src/node.h"
+#include "src/proc.h"
+
+#include "workers/peers.h"
+#include "workers/reader.h"
+#include "workers/runner.h"
+
+enum stage { RUNNING, DRAINING, LEAVING };
+
+struct worker {
+	struct rd_self self;
+	struct rd_proc *proc; /* borrowed */
+	struct rd_loop *loop; /* owned, as all that follows */
+	struct rd_uri uri;
+	struct rd_tls *tls; /* NULL where the URI needs none */
+	struct rd_redis *redis;
+	struct rd_publisher *publisher;
+	struct rd_peers *peers;
+	struct rd_doorbell *doorbell;
+	struct rd_node *node;
+	struct rd_runner *runner;
+	struct rd_source **sources; /* source_count */
+	struct rd_reader **readers; /* reader_count */
+	size_t source_count, reader_count;
+	struct rd_signal signals[3];
+	struct rd_task more;      /* looks for work */
+	struct rd_timer title;    /* each second */
+	struct rd_timer deadline; /* of a drain */
+	struct rd_timer last;     /* of leaving */
+	struct rd_timer look;     /* the next survey */
+	struct rd_timer agree;    /* asks for rd:meta again */
+	uint64_t look_ms;         /* how long after the last one */
+	enum stage stage;
+	bool joined, ready;           /* of the team; told our parent */
+	const struct rd_work *stuck;  /* its handler hangs; NULL: none does */
+	char epoch[RD_EPOCH_LEN + 1]; /* of the data set; "" before */
+	int status;                   /* of exit */
+};
+
+/* worker.c: what happens.  Each struct's arg is the worker. */
+extern const struct rd_redis_ops rd_worker_link_ops;
+extern const struct rd_doorbell_ops rd_worker_bell_ops;
+extern const struct rd_peers_ops rd_worker_peers_ops;
+extern const struct rd_runner_ops rd_worker_runner_ops;
+void rd_worker_start(struct worker *w);
+void rd_worker_stop(struct worker *w);
+
+/* worker_open.c: how it is made.  RD_ECONFIG with a sentence in why. */
+RD_MUST_CHECK int rd_worker_open(struct worker *w, struct rd_buf *why);
+void rd_worker_close(struct worker *w);
+
+#endif
