@@ -186,7 +186,9 @@ static void looked_up(int err, struct evutil_addrinfo *list, void *arg)
 	if (c->fn == NULL) {
 		rd_task_defer(&c->freeing, c->loop);
 	} else if (err != 0) {
-		snprintf(c->why, sizeof(c->why), "the name is not found (%s)",
+		rd_loop_dns_failed(c->loop);
+		snprintf(c->why, sizeof(c->why),
+			 "%s: the name is not found (%s)", c->uri->host,
 			 evutil_gai_strerror(err));
 		end(c, -1);
 	} else {

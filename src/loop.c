@@ -29,6 +29,7 @@ struct rd_loop {
 	struct event tasks_due;  /* made active by the first task of a turn */
 	struct event tasks_next; /* the same for tasks that tasks put off */
 	struct rd_list tasks;    /* of rd_task.link, in order */
+	bool dns_stale;          /* a look-up failed: read resolv.conf again */
 	bool running;            /* tasks are being run */
 	bool stopping;           /* rd_loop_run() is to return */
 };
@@ -125,18 +126,34 @@ struct event_base *rd_loop_base(struct rd_loop *loop)
 	return loop->base;
 }
 
-struct evdns_base *rd_loop_dns(struct rd_loop *loop)
+/* Without a resolv.conf, /etc/hosts still serves. */
+static void read_resolv_conf(struct rd_loop *loop)
 {
-	if (loop->dns != NULL)
-		return loop->dns;
-	loop->dns =
-	    evdns_base_new(loop->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (loop->dns == NULL)
-		abort();
-	/* Without a resolv.conf, /etc/hosts still serves. */
 	evdns_base_resolv_conf_parse(loop->dns, DNS_OPTIONS_ALL,
 				     "/etc/resolv.conf");
+	loop->dns_stale = false;
+}
+
+struct evdns_base *rd_loop_dns(struct rd_loop *loop)
+{
+	if (loop->dns == NULL) {
+		loop->dns = evdns_base_new(loop->base,
+					   EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+		if (loop->dns == NULL)
+			abort();
+		read_resolv_conf(loop);
+	} else if (loop->dns_stale) {
+		evdns_base_clear_host_addresses(loop->dns);
+		evdns_base_clear_nameservers_and_suspend(loop->dns);
+		read_resolv_conf(loop);
+		evdns_base_resume(loop->dns);
+	}
 	return loop->dns;
+}
+
+void rd_loop_dns_failed(struct rd_loop *loop)
+{
+	loop->dns_stale = true;
 }
 
 static void timer_fired(evutil_socket_t fd, short what, void *arg)

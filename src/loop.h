@@ -41,8 +41,10 @@ void rd_loop_stop(struct rd_loop *loop);
 bool rd_loop_turn(struct rd_loop *loop);
 /* For the few files that hand it to a libevent facility. */
 struct event_base *rd_loop_base(struct rd_loop *loop);
-/* Looks up names: made at the first call, the loop's own. */
+/* Looks up names: made at the first call, the loop's own.  After a failure the
+ * next call reads resolv.conf and hosts again: the network may have changed. */
 struct evdns_base *rd_loop_dns(struct rd_loop *loop);
+void rd_loop_dns_failed(struct rd_loop *loop);
 
 /* A timer that fires once for each start.  The kernel's coarse clock drives
  * it: it may fire up to 4 ms early, so a deadline looks at the clock itself. */

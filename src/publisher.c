@@ -282,15 +282,17 @@ int rd_publisher_send(struct rd_publisher *p, struct rd_slice channel,
 {
 	struct known *k = known_use(p, channel);
 	struct request *r;
+	size_t word_count;
 	int err = make_known(p, k);
 
 	if (err != RD_OK)
 		return err;
+	/* First: it may move p->words. */
+	word_count = make_words(p, channel, msg);
 	r = request_new(p);
 	r->fn = fn;
 	r->arg = arg;
-	err = rd_redis_send(p->link, on_published, r, p->words,
-			    make_words(p, channel, msg));
+	err = rd_redis_send(p->link, on_published, r, p->words, word_count);
 	if (err != RD_OK)
 		request_free(r);
 	else

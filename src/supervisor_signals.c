@@ -9,9 +9,8 @@
  *
  * Not here: the order in which things start and stop (supervisor.c).
  */
-#include "src/embedded.h"
+#include "src/clock.h"
 #include "src/log.h"
-#include "src/mem.h"
 #include "src/notify.h"
 #include "src/reload.h"
 #include "src/supervisor_state.h"
@@ -20,6 +19,7 @@
 #include <signal.h>
 
 #define WORKERS_MAX 512 /* as options.def has it */
+#define ECHO_MS     200 /* timeout(1) and others signal us and our group */
 
 static void on_stop(struct rd_supervisor *sup, int signo)
 {
@@ -27,10 +27,10 @@ static void on_stop(struct rd_supervisor *sup, int signo)
 		rd_supervisor_stop(sup, signo == SIGINT ? "SIGINT" : "SIGTERM");
 		return;
 	}
-	if (!sup->hurried)
-		rd_log(RD_LOG_WARN, "drain.hurry", "why=%s",
-		       "a second signal: who does not end within a second is "
-		       "killed");
+	if (sup->hurried || rd_clock_ms() - sup->stopped_ms < ECHO_MS)
+		return;
+	rd_log(RD_LOG_WARN, "drain.hurry", "why=%s",
+	       "a second signal: who does not end within a second is killed");
 	sup->hurried = true;
 	rd_crew_hurry(sup->crew);
 }

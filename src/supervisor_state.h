@@ -31,6 +31,7 @@ struct rd_supervisor {
 	int status;                 /* the exit status to be */
 	bool hurried;               /* a second signal to stop has come */
 	uint64_t started_ms;        /* when it all began */
+	uint64_t stopped_ms;        /* when the drain began; 0: not yet */
 	struct rd_loop *loop;       /* owned */
 	struct rd_crew_terms terms; /* what children are told */
 	struct rd_crew *crew;       /* owned */

@@ -20,9 +20,11 @@
 #include <event2/event.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -98,25 +100,39 @@ static int refuse(const char *what, const char *file, struct rd_tls **tls,
 	return RD_ECONFIG;
 }
 
+/* OpenSSL compares a key with a certificate of its kind that is there. */
+static bool is_mismatch(void)
+{
+	unsigned long code = ERR_peek_last_error();
+	int why = ERR_GET_REASON(code);
+
+	return ERR_GET_LIB(code) == ERR_LIB_X509 &&
+	       (why == X509_R_KEY_VALUES_MISMATCH ||
+		why == X509_R_KEY_TYPE_MISMATCH);
+}
+
 int rd_tls_server(const char *cert, const char *key, struct rd_tls **tls_out,
 		  struct rd_buf *why)
 {
 	struct rd_tls *tls = context(TLS_server_method());
+	bool read;
 
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(tls->ctx, cert) != 1)
 		return refuse("the certificate", cert, &tls, why);
-	if (SSL_CTX_use_PrivateKey_file(tls->ctx, key, SSL_FILETYPE_PEM) != 1)
-		return refuse("the private key", key, &tls, why);
-	if (SSL_CTX_check_private_key(tls->ctx) != 1) {
+	read =
+	    SSL_CTX_use_PrivateKey_file(tls->ctx, key, SSL_FILETYPE_PEM) == 1;
+	if (read ? SSL_CTX_check_private_key(tls->ctx) != 1 : is_mismatch()) {
+		ERR_clear_error();
 		rd_buf_addf(why,
 			    "the private key %s does not belong to the "
 			    "certificate %s",
 			    key, cert);
-		ERR_clear_error();
 		rd_tls_free(&tls);
 		return RD_ECONFIG;
 	}
+	if (!read)
+		return refuse("the private key", key, &tls, why);
 	*tls_out = tls;
 	return RD_OK;
 }
@@ -255,6 +271,7 @@ long rd_tls_read(struct rd_tls_io *io, void *buf, size_t len, short *want_out)
 {
 	int n;
 
+	assert(len > 0);
 	if (io->broken)
 		return RD_EIO;
 	ERR_clear_error();

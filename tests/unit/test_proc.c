@@ -92,6 +92,8 @@ static _Noreturn void be_ready(int ready_fd, int out)
 	pid_t self = getpid();
 	int status;
 
+	/* libcheck's handler would end the whole group. */
+	(void)signal(SIGTERM, SIG_DFL);
 	snprintf(text, sizeof(text), "p --ready-fd %d", ready_fd);
 	command_line(text);
 	if (rd_proc_init(&proc, "test", argc, argv, &status) != RD_OK)

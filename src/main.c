@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c -- the program `redistribute`: a table of verbs.
+ */
+#include "src/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int help(const struct rd_verb *verb, int argc, char **argv);
+
+static const struct rd_verb verbs[] = {
+    {"start", "",
+     "Start gateways, workers and, without targets, a Redis of their own",
+     "It stays in the foreground and logs to stderr.  SIGTERM or Ctrl-C drain "
+     "and stop,\nSIGHUP reads the configuration again, SIGUSR2 replaces the "
+     "children one by one,\nSIGTTIN and SIGTTOU start and stop one worker.",
+     rd_cmd_start},
+    {"check", "", "Check the configuration, this machine, and Redis",
+     "Nothing is started or changed.  The exit status is 0 where nothing is "
+     "bad.",
+     rd_cmd_check},
+    {"status", "", "Show who is running, on all machines", NULL, rd_cmd_status},
+    {"publish", "CHANNEL [DATA|-]", "Publish a message and print its offset",
+     "Without DATA, or with -, the message is read from stdin, as it is, to "
+     "its end.",
+     rd_cmd_publish},
+    {"tail", "CHANNEL", "Print the messages of a channel as they come",
+     "Each line: offset, type (- for none), data, separated by tabs.",
+     rd_cmd_tail},
+    {"version", "", "Print the version", NULL, rd_cmd_version},
+    {"help", "[VERB]", "Print this, or all about one verb", NULL, help},
+};
+
+#define VERBS (sizeof(verbs) / sizeof(*verbs))
+
+static const struct rd_verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < VERBS; i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+static void print_overview(FILE *to)
+{
+	fputs("usage: redistribute VERB [flag]... [word]...\n\n"
+	      "A real-time channel server on Redis Streams.\n\n",
+	      to);
+	for (size_t i = 0; i < VERBS; i++)
+		fprintf(to, "  %-8s %-18s %s\n", verbs[i].name, verbs[i].args,
+			verbs[i].help);
+	fputs(
+	    "\n`redistribute help VERB` tells the rest.  Exit status: 0 good, "
+	    "1 failed, 64 usage,\n69 Redis unavailable, 78 configuration.\n",
+	    to);
+}
+
+static int unknown(const char *name)
+{
+	return rd_cli_fail(RD_EXIT_USAGE,
+			   "%s: unknown verb (see `redistribute help`)", name);
+}
+
+static int help(const struct rd_verb *verb, int argc, char **argv)
+{
+	static char flag[] = "--help";
+	const struct rd_verb *about;
+
+	(void)verb;
+	if (argc < 3 || !strcmp(argv[2], flag) || !strcmp(argv[2], "help")) {
+		print_overview(stdout);
+		return RD_EXIT_OK;
+	}
+	about = find_verb(argv[2]);
+	if (about == NULL)
+		return unknown(argv[2]);
+	return about->run(about, 3, (char *[]){argv[0], argv[2], flag, NULL});
+}
+
+int main(int argc, char **argv)
+{
+	const struct rd_verb *verb;
+
+	if (argc < 2) {
+		print_overview(stderr);
+		return RD_EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		print_overview(stdout);
+		return RD_EXIT_OK;
+	}
+	verb = find_verb(!strcmp(argv[1], "--version") ? "version" : argv[1]);
+	if (verb == NULL)
+		return unknown(argv[1]);
+	return verb->run(verb, argc, argv);
+}

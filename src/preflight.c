@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * preflight.c -- checks of this machine before anything is started.
+ *
+ * A port is tried by binding it as gateways do, but without SO_REUSEPORT, so
+ * that whoever listens there already is found; with SO_REUSEADDR, so that the
+ * connections which an earlier run has left in TIME_WAIT are not in the way.
+ *
+ * Not here: rules between settings (config_check.c), what Redis must offer
+ * (preflight_redis.c).
+ */
+#include "src/preflight.h"
+#include "src/clock.h"
+#include "src/embedded.h"
+#include "src/mem.h"
+#include "src/proc.h"
+#include "src/role.h"
+#include "src/tls.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define GRACE_MS 1000
+
+struct checking {
+	const struct rd_config *cfg;
+	bool running;
+	rd_finding_fn *fn;
+	void *arg;
+};
+
+static bool tell(const struct checking *c, const char *what,
+		 enum rd_verdict verdict, const char *text)
+{
+	struct rd_finding f = {what, verdict, RD_EXIT_CONFIG, text};
+
+	return c->fn(c->arg, &f);
+}
+
+/* Good with one sentence, bad with that in why. */
+static bool tell_result(const struct checking *c, const char *what, int err,
+			const char *good, struct rd_buf *why)
+{
+	bool go_on =
+	    tell(c, what, err == RD_OK ? RD_PREFLIGHT_OK : RD_PREFLIGHT_BAD,
+		 err == RD_OK ? good : rd_buf_text(why));
+
+	rd_buf_fini(why);
+	return go_on;
+}
+
+static bool check_program(const struct checking *c, enum rd_role role)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	char *path = NULL;
+	int err = rd_role_find(role, c->cfg, &path, &why);
+	bool go_on = tell_result(c, "program", err, path, &why);
+
+	free(path);
+	return go_on;
+}
+
+static bool check_programs(const struct checking *c)
+{
+	return (*c->cfg->targets != '\0' || check_program(c, RD_ROLE_REDIS)) &&
+	       (c->cfg->gateways == 0 || check_program(c, RD_ROLE_GATEWAY)) &&
+	       (c->cfg->workers == 0 || check_program(c, RD_ROLE_WORKER));
+}
+
+int rd_preflight_certificate(const struct rd_config *cfg, struct rd_buf *why)
+{
+	struct rd_tls *tls = NULL;
+	int err;
+
+	if (*cfg->cert == '\0')
+		return RD_OK;
+	err = rd_tls_server(cfg->cert, cfg->key, &tls, why);
+	rd_tls_free(&tls);
+	return err;
+}
+
+static bool check_certificate(const struct checking *c)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	int err = rd_preflight_certificate(c->cfg, &why);
+
+	return tell_result(c, "certificate", err,
+			   *c->cfg->cert == '\0' ? "none: connections are "
+						   "not encrypted"
+						 : c->cfg->cert,
+			   &why);
+}
+
+/* Of one address; errno, or 0. */
+static int try_bind(const struct addrinfo *ai)
+{
+	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1, failed = 0;
+
+	if (fd < 0)
+		return errno;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, 1) < 0)
+		failed = errno;
+	close(fd);
+	return failed;
+}
+
+/* What a killed supervisor has left may need a moment to end. */
+static int try_bind_patiently(const struct addrinfo *ai)
+{
+	uint64_t until = rd_clock_ms() + GRACE_MS;
+	int failed;
+
+	while ((failed = try_bind(ai)) == EADDRINUSE && rd_clock_ms() < until)
+		usleep(20000);
+	return failed;
+}
+
+/* "[::1]" without its brackets; free it. */
+static char *bare_host(const char *host)
+{
+	size_t len = strlen(host);
+
+	if (len > 2 && host[0] == '[' && host[len - 1] == ']')
+		return rd_strndup(host + 1, len - 2);
+	return rd_strdup(host);
+}
+
+static void explain(struct rd_buf *why, const char *host, int64_t port,
+		    int failed)
+{
+	if (failed == EADDRINUSE)
+		rd_buf_addf(why,
+			    "port %" PRId64 " on %s is taken by another "
+			    "program: stop that one, or choose another port",
+			    port, host);
+	else if (failed == EADDRNOTAVAIL)
+		rd_buf_addf(why, "%s is no address of this machine", host);
+	else if (failed == EACCES)
+		rd_buf_addf(why,
+			    "port %" PRId64 " may only be used by root: choose "
+			    "one from 1024 on",
+			    port);
+	else
+		rd_buf_addf(why, "port %" PRId64 " on %s: %s", port, host,
+			    strerror(failed));
+}
+
+int rd_preflight_port(const char *host, int64_t port, struct rd_buf *why)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				 .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	struct addrinfo *list = NULL;
+	char *bare = bare_host(host), service[24];
+	int failed;
+
+	snprintf(service, sizeof(service), "%" PRId64, port);
+	failed = getaddrinfo(bare, service, &hints, &list);
+	free(bare);
+	if (failed != 0) {
+		rd_buf_addf(why, "the address %s is not known: %s", host,
+			    gai_strerror(failed));
+		return RD_ECONFIG;
+	}
+	failed = try_bind_patiently(list);
+	freeaddrinfo(list);
+	if (failed == 0)
+		return RD_OK;
+	explain(why, host, port, failed);
+	return RD_ECONFIG;
+}
+
+static bool check_port(const struct checking *c, const char *host, int64_t port)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	char *good = rd_asprintf("%s:%" PRId64 " %s", host, port,
+				 c->running ? "belongs to the supervisor that "
+					      "runs here"
+					    : "is free");
+	int err = c->running ? RD_OK : rd_preflight_port(host, port, &why);
+	bool go_on = tell_result(c, "port", err, good, &why);
+
+	free(good);
+	return go_on;
+}
+
+static bool check_ports(const struct checking *c)
+{
+	const struct rd_config *cfg = c->cfg;
+
+	if (cfg->gateways == 0)
+		return true;
+	if (!check_port(c, cfg->host, cfg->port))
+		return false;
+	for (int64_t i = 0; cfg->ops_port != 0 && i < cfg->gateways; i++)
+		if (!check_port(c, cfg->ops_host, cfg->ops_port + i))
+			return false;
+	return true;
+}
+
+static bool check_redis(const struct checking *c)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	int err;
+
+	if (*c->cfg->targets != '\0' || c->running)
+		return rd_preflight_redis(c->cfg, c->fn, c->arg);
+	err = rd_embedded_check(c->cfg, &why);
+	return tell_result(c, "redis", err,
+			   "embedded; not running, so nothing was asked", &why);
+}
+
+bool rd_preflight(const struct rd_config *cfg, bool running, rd_finding_fn *fn,
+		  void *arg)
+{
+	struct checking c = {cfg, running, fn, arg};
+
+	return check_programs(&c) && check_certificate(&c) && check_ports(&c) &&
+	       check_redis(&c);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * preflight.h -- what can be found out before anything is started.
+ *
+ * `redistribute start` makes these checks and stops at the first bad one,
+ * before it has started anything; `redistribute check` makes them all and
+ * prints each.
+ */
+#ifndef RD_SRC_PREFLIGHT_H
+#define RD_SRC_PREFLIGHT_H
+
+#include "src/config.h"
+
+enum rd_verdict {
+	RD_PREFLIGHT_OK,
+	RD_PREFLIGHT_WARN, /* it works, but */
+	RD_PREFLIGHT_BAD,
+};
+
+struct rd_finding {
+	const char *what; /* one stable word: "certificate" */
+	enum rd_verdict verdict;
+	int status;       /* exit status, where it is bad */
+	const char *text; /* a sentence; borrowed until the call returns */
+};
+
+/* Is given each finding; false: make no further checks. */
+typedef bool rd_finding_fn(void *arg, const struct rd_finding *finding);
+
+/*
+ * cfg is checked and resolved.  running: the supervisor of this data directory
+ * runs, so its ports are taken rightly, and the embedded Redis can be asked.
+ * False where fn has said so.
+ */
+bool rd_preflight(const struct rd_config *cfg, bool running, rd_finding_fn *fn,
+		  void *arg);
+
+/* One of the checks alone, for a reload: RD_ECONFIG with why. */
+RD_MUST_CHECK int rd_preflight_certificate(const struct rd_config *cfg,
+					   struct rd_buf *why);
+RD_MUST_CHECK int rd_preflight_port(const char *host, int64_t port,
+				    struct rd_buf *why);
+
+/* The check of the Redis that cfg names; part of the above. */
+bool rd_preflight_redis(const struct rd_config *cfg, rd_finding_fn *fn,
+			void *arg);
+
+#endif

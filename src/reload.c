@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reload.c -- the configuration is read again; see reload.h.
+ *
+ * Whom an option concerns is its group in options.def: those of the gateway
+ * concern gateways, those of the workers workers, all others both.  A few
+ * belong to the supervisor's own life and cannot change within it: where the
+ * data are, and in which Redis.
+ *
+ * Not here: replacing children (crew.c).
+ */
+#include "src/reload.h"
+#include "src/datadir.h"
+#include "src/mem.h"
+#include "src/preflight.h"
+
+#include <stdlib.h>
+
+/* The rows of options.def, names and headings alike. */
+static const struct row {
+	const char *name;  /* NULL for a heading */
+	const char *group; /* NULL for an option */
+} rows[] = {
+#define STR(m, name, d, a, h)       {name, NULL},
+#define INT(m, name, d, l, u, a, h) {name, NULL},
+#define TIME(m, name, d, l, u, h)   {name, NULL},
+#define SIZE(m, name, d, l, u, h)   {name, NULL},
+#define BOOL(m, name, h)            {name, NULL},
+#define ENUM(m, name, d, w, h)      {name, NULL},
+#define LIST(m, name, a, h)         {name, NULL},
+#define GROUP(title)                {NULL, title},
+#include "src/options.def"
+};
+
+static const char *group_of(const char *name)
+{
+	const char *group = "";
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (rows[i].group != NULL)
+			group = rows[i].group;
+		else if (!strcmp(rows[i].name, name))
+			return group;
+	}
+	return "";
+}
+
+/* What stays as it is until a restart: name and members. */
+static const struct kept {
+	const char *name;
+	size_t offset; /* of a char * in struct rd_config */
+} kept[] = {
+    {"data-dir", offsetof(struct rd_config, data_dir)},
+    {"node", offsetof(struct rd_config, node)},
+    {"targets", offsetof(struct rd_config, targets)},
+    {"prefix", offsetof(struct rd_config, prefix)},
+    {"redis-server", offsetof(struct rd_config, redis_server)},
+    {"redis-fsync", offsetof(struct rd_config, redis_fsync)},
+    {"redis-ca", offsetof(struct rd_config, redis_ca)},
+};
+
+static bool is_kept(const char *name)
+{
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+		if (!strcmp(kept[i].name, name))
+			return true;
+	return false;
+}
+
+static void keep(struct rd_config *old, struct rd_config *fresh)
+{
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
+		char **from = (char **)((char *)old + kept[i].offset);
+		char **to = (char **)((char *)fresh + kept[i].offset);
+
+		free(*to);
+		*to = rd_strdup(*from);
+	}
+}
+
+static void add_name(struct rd_buf *list, const char *name)
+{
+	rd_buf_addf(list, "%s%s", list->len > 0 ? "," : "", name);
+}
+
+static void on_changed(void *arg, const char *name)
+{
+	struct rd_reload *plan = arg;
+	const char *group = group_of(name);
+
+	add_name(&plan->changed, name);
+	if (is_kept(name)) {
+		add_name(&plan->kept, name);
+		return;
+	}
+	if (!strcmp(name, "workers") || !strcmp(name, "gateways"))
+		return; /* numbers, not settings of any child */
+	plan->gateways |= strcmp(group, "Workers") != 0;
+	plan->workers |= strcmp(group, "Gateway") != 0;
+}
+
+void rd_reload_plan(struct rd_reload *plan, struct rd_config *old,
+		    struct rd_config *fresh)
+{
+	rd_config_diff(old, fresh, on_changed, plan);
+	keep(old, fresh);
+}
+
+void rd_reload_fini(struct rd_reload *plan)
+{
+	rd_buf_fini(&plan->changed);
+	rd_buf_fini(&plan->kept);
+}
+
+int rd_reload_read(const struct rd_config *old, int argc, char **argv,
+		   int first, struct rd_config *fresh, struct rd_buf *why)
+{
+	char **rest = rd_new_array(char *, (size_t)argc + 1);
+	int rest_count = 0;
+	int err;
+
+	rd_config_init(fresh);
+	err = rd_config_load(fresh, argc, argv, first, rest, &rest_count, why);
+	free(rest);
+	if (err != RD_OK)
+		return RD_ECONFIG;
+	rd_config_resolve(fresh);
+	rd_datadir_absolute(fresh);
+	err = rd_preflight_certificate(fresh, why);
+	if (err == RD_OK && fresh->gateways > 0 &&
+	    (fresh->port != old->port || strcmp(fresh->host, old->host) != 0))
+		err = rd_preflight_port(fresh->host, fresh->port, why);
+	return err;
+}

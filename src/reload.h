@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reload.h -- the configuration is read again: what has changed, and whom does
+ * it concern?
+ */
+#ifndef RD_SRC_RELOAD_H
+#define RD_SRC_RELOAD_H
+
+#include "src/config.h"
+
+struct rd_reload {
+	bool workers;          /* their settings have changed: replace them */
+	bool gateways;         /* the same */
+	struct rd_buf changed; /* names of what has, separated by commas */
+	struct rd_buf kept;    /* of those, the ones that need a restart */
+};
+
+/*
+ * Reads flags, environment and file as at the start, and checks what can be
+ * checked beforehand.  fresh_out is initialised here; fini it also after
+ * RD_ECONFIG, which comes with a sentence in why.
+ */
+RD_MUST_CHECK int rd_reload_read(const struct rd_config *old, int argc,
+				 char **argv, int first,
+				 struct rd_config *fresh_out,
+				 struct rd_buf *why);
+/* Compares, and gives back to fresh the old values of what needs a restart.
+ * Zero plan before, fini it after. */
+void rd_reload_plan(struct rd_reload *plan, struct rd_config *old,
+		    struct rd_config *fresh);
+void rd_reload_fini(struct rd_reload *plan);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor.h -- runs the children until it is told to stop.
+ *
+ *	SIGTERM, SIGINT		drain and stop; a second one shortens
+ *	SIGHUP			read the configuration again
+ *	SIGUSR2			replace gateways and workers, one by one
+ *	SIGTTIN, SIGTTOU	one worker up, one down
+ */
+#ifndef RD_SRC_SUPERVISOR_H
+#define RD_SRC_SUPERVISOR_H
+
+#include "src/config.h"
+
+struct rd_boot {
+	struct rd_config *cfg; /* checked, resolved; changed by a reload */
+	const char *node;      /* the name of this machine */
+	int lock_fd;           /* of the data directory */
+	int argc;              /* for a reload: the command line */
+	char **argv;
+	int first; /* its first flag */
+};
+
+/* Starts everything, and returns when everything has ended, with the exit
+ * status of the program. */
+int rd_supervisor_run(const struct rd_boot *boot);
+
+#endif
