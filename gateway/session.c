@@ -175,11 +175,13 @@ static const struct {
 /* Listens to the client unless something of its own must be done first. */
 static void session_flow(struct rd_session *s)
 {
-	if (s->holding || rd_outbox_full(&s->outbox) ||
+	if (s->going || s->holding || rd_outbox_full(&s->outbox) ||
 	    rd_histories_full(&s->histories))
 		rd_conn_pause(s->conn);
 	else
 		rd_conn_resume(s->conn);
+	if (s->going && s->outbox.count == 0)
+		rd_conn_close(s->conn, 1012, "the gateway restarts");
 }
 
 static bool must_wait(const struct rd_session *s, const struct rd_request *req)
@@ -374,5 +376,6 @@ void rd_session_dismiss(struct rd_session *s, uint64_t after_ms)
 {
 	rd_frame_drain(session_out(s), s->codec, after_ms);
 	session_send(s);
-	rd_conn_close(s->conn, 1012, "the gateway restarts");
+	s->going = true;
+	session_flow(s);
 }

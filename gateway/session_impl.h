@@ -20,6 +20,7 @@ struct rd_session {
 	struct rd_histories histories;
 	struct rd_buf held; /* a request that waits for a subscription */
 	bool holding;
+	bool going; /* told to come back: closes when all is answered */
 	struct rd_task wake; /* takes up the held request */
 };
 
@@ -36,7 +37,8 @@ struct rd_sessions {
 	uint64_t drain_spread_ms;
 };
 
-/* Tells the client to come back after so long, and closes. */
+/* Tells the client to come back after so long, listens no more, and closes
+ * when all that it has published is answered. */
 void rd_session_dismiss(struct rd_session *s, uint64_t after_ms);
 
 #endif

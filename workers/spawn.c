@@ -2,10 +2,11 @@
 /*
  * spawn.c -- fork and exec of a shell command; see spawn.h.
  *
- * The child gets a group of its own, so that whatever it has started can be
- * ended with it, and a parent-death signal, so that it does not outlive a
- * worker that is killed.  Between fork and exec only what is safe after a fork
- * is called.
+ * A shell, and what it starts, must not outlive a worker that is killed, but
+ * the kernel tells the death of a parent to its direct child only.  So that is
+ * a keeper: it leads a process group, forks the shell into it, and does
+ * nothing but wait.  When the shell ends it ends alike; when the worker dies it
+ * kills the group.  After a fork only what is safe there is called.
  */
 #include "workers/spawn.h"
 
@@ -25,16 +26,12 @@ static void close_end(int *fd)
 	*fd = -1;
 }
 
-/* In the child: never returns. */
-__attribute__((noreturn)) static void become(const char *command, pid_t parent,
-					     int in, int out, int err)
+/* In the keeper's child: never returns. */
+__attribute__((noreturn)) static void become(const char *command, int in,
+					     int out, int err)
 {
 	sigset_t none;
 
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127);
 	for (int signo = 1; signo < NSIG; signo++)
 		signal(signo, SIG_DFL);
 	sigemptyset(&none);
@@ -46,6 +43,53 @@ __attribute__((noreturn)) static void become(const char *command, pid_t parent,
 	close_range(3, ~0U, 0);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	_exit(127);
+}
+
+/* Ends as the shell has ended. */
+__attribute__((noreturn)) static void end_alike(int status)
+{
+	sigset_t none;
+
+	if (!WIFSIGNALED(status))
+		_exit(WEXITSTATUS(status));
+	signal(WTERMSIG(status), SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	kill(getpid(), WTERMSIG(status));
+	_exit(127);
+}
+
+/* In the worker's child: never returns. */
+__attribute__((noreturn)) static void keep(const char *command, pid_t parent,
+					   int in, int out, int err)
+{
+	int signo, status;
+	sigset_t waited;
+	pid_t shell;
+
+	setpgid(0, 0);
+	sigemptyset(&waited);
+	sigaddset(&waited, SIGCHLD);
+	sigaddset(&waited, SIGTERM);
+	sigprocmask(SIG_SETMASK, &waited, NULL);
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(127);
+	shell = fork();
+	if (shell == 0)
+		become(command, in, out, err);
+	if (shell < 0)
+		_exit(127);
+	/* The pipes are the shell's: their end must be seen when it ends. */
+	close_range(0, ~0U, 0);
+	for (;;) {
+		if (sigwait(&waited, &signo) == 0 && signo == SIGTERM)
+			kill(0, SIGKILL);
+		if (waitpid(shell, &status, WNOHANG) == shell)
+			end_alike(status);
+	}
 }
 
 static int make_pipes(int pipes[3][2])
@@ -69,7 +113,7 @@ int rd_spawn(const char *command, struct rd_spawned *child_out)
 	if (make_pipes(pipes) == RD_OK)
 		pid = fork();
 	if (pid == 0)
-		become(command, parent, pipes[0][0], pipes[1][1], pipes[2][1]);
+		keep(command, parent, pipes[0][0], pipes[1][1], pipes[2][1]);
 	if (pid < 0) {
 		for (int i = 0; i < 3; i++) {
 			close_end(&pipes[i][0]);

@@ -11,7 +11,7 @@
 #include "src/buf.h"
 
 struct rd_spawned {
-	pid_t pid; /* and process group; 0: none */
+	pid_t pid; /* of the keeper, and process group; 0: none */
 	/* Our ends, non-blocking; the caller closes them; -1: closed. */
 	int in, out, err;
 };
@@ -19,8 +19,9 @@ struct rd_spawned {
 #define RD_SPAWNED_NONE ((struct rd_spawned){0, -1, -1, -1})
 
 /*
- * /bin/sh -c command, as leader of a process group of its own, that is killed
- * when this process dies.  RD_EIO where the kernel has nothing left.
+ * /bin/sh -c command, in a process group of its own, which is killed when this
+ * process dies.  What waitpid() tells of pid is the shell's own end.  RD_EIO
+ * where the kernel has nothing left.
  */
 RD_MUST_CHECK int rd_spawn(const char *command, struct rd_spawned *child_out);
 /* Closes the pipes. */

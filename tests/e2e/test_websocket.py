@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import struct
+import threading
 import time
 
 import pytest
@@ -138,6 +139,31 @@ def test_message_in_the_packet_of_the_handshake_comes_back(run, site, channel):
         got = [p.frame(), p.frame()]
         assert sorted((f.opcode, f.payload) for f in got) == [
             (TEXT, b"first"), (PONG, b"x")]
+
+
+def test_clients_that_join_a_busy_channel_at_once_are_all_served(run, server,
+                                                                 channel):
+    """Several stand ahead of what the gateway has read; found as an endless
+    loop in the gateway."""
+    site = run.daemon(redis=server)
+    lost = []
+
+    def come_and_go():
+        for i in range(60):
+            try:
+                with Peer(site.port, f"/ws/{channel}", timeout=5,
+                          early=frame(TEXT, "x")) as p:
+                    p.message()
+            except Exception as e:
+                lost.append((i, e))
+                return
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not lost
 
 
 def test_half_a_frame_in_the_packet_of_the_handshake(run, site, channel):

@@ -18,11 +18,12 @@ FLOORS = [
      "id keys uri options config config_show config_check member json pack "
      "place message"),
     ("2", "src", "public 0 1",
-     "loop tls wire connect reply reply_reader pending redis ask script stream "
+     "loop tls wire connect reply reply_reader pending redis redis_io "
+     "redis_greet redis_link ask script stream "
      "publisher doorbell doorbell_pair doorbell_block meta node notify proc"),
     ("3", "src", "public 0 1 2",
      "role child crew embedded datadir herald preflight preflight_redis reload "
-     "supervisor supervisor_signals supervisor_state main cmd_*"),
+     "supervisor supervisor_signals supervisor_state cli main cmd_*"),
     ("A", "gateway", "public 0 1",
      "crypto ws http http_answer origin writer protocol frame"),
     ("B", "gateway", "public 0 1 2 A",
@@ -41,14 +42,13 @@ FLOORS = [
 
 # Foreign headers, and the only files that may include them.
 LIBRARIES = {
-    "hiredis/": "src/redis.c src/reply.c src/reply_reader.c",
+    "hiredis/": "src/redis_io.c src/reply_reader.c",
     "msgpack": "src/pack.c",
     "jansson": "src/json.c",
     "ini.h": "src/config.c",
     "openssl/": "src/tls.c gateway/crypto.c",
     "event2/http": "gateway/ops.c",
-    "event2/": "src/loop.h src/loop.c src/wire.c src/connect.c src/redis.c "
-               "src/tls.c gateway/ops.c",
+    "event2/": "src/connect.c src/loop.c src/loop.h src/redis_io.c src/tls.c src/wire.c gateway/ops.c",
 }
 
 # What else may stand in angle brackets: the C library and the kernel.
