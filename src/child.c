@@ -139,7 +139,7 @@ static void child_wait(struct rd_child *c)
 	if (age >= FULL_LIFE_MS)
 		c->failures = 0;
 	if (status == RD_EXIT_USAGE || status == RD_EXIT_CONFIG) {
-		rd_log(RD_LOG_ERROR, "child.parked",
+		rd_log(RD_LOG_WARN, "child.parked",
 		       "role=%s index=%d status=%d why=%s", c->role, c->index,
 		       status,
 		       "its settings are wrong, so it is not started again "

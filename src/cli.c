@@ -23,26 +23,41 @@
 
 #define ASK_MS 5000
 
+/* One line, whatever a file, a flag or Redis may have put into it. */
+RD_PRINTF(1, 0)
+static void say(const char *fmt, va_list ap, const char *behind)
+{
+	struct rd_buf line = RD_BUF_INIT;
+	char text[2048];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	for (char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	rd_buf_addf(&line, "redistribute: %s%s\n", text, behind);
+	fwrite(rd_buf_data(&line), 1, line.len, stderr);
+	rd_buf_fini(&line);
+}
+
 int rd_cli_fail(int status, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	fputs("redistribute: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
+	say(fmt, ap, "");
 	va_end(ap);
 	return status;
 }
 
 int rd_cli_misuse(const struct rd_verb *verb, const char *fmt, ...)
 {
+	char hint[64];
 	va_list ap;
 
+	snprintf(hint, sizeof(hint), " (see `redistribute help %s`)",
+		 verb->name);
 	va_start(ap, fmt);
-	fputs("redistribute: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fprintf(stderr, " (see `redistribute help %s`)\n", verb->name);
+	say(fmt, ap, hint);
 	va_end(ap);
 	return RD_EXIT_USAGE;
 }

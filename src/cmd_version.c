@@ -21,7 +21,12 @@ int rd_cmd_version(const struct rd_verb *verb, int argc, char **argv)
 		puts("redistribute " RD_VERSION);
 		return RD_EXIT_OK;
 	}
-	if (rd_cli_open(&cli, verb, flags, argc, argv, &status) == RD_OK) {
+	if (rd_cli_open(&cli, verb, flags, argc, argv, &status) != RD_OK) {
+		/* said */
+	} else if (cli.count > 0) {
+		status = rd_cli_misuse(verb, "%s: expected flags only",
+				       cli.words[0]);
+	} else {
 		puts(json ? "{\"version\":\"" RD_VERSION "\"}"
 			  : "redistribute " RD_VERSION);
 		status = RD_EXIT_OK;

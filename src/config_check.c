@@ -220,12 +220,21 @@ static bool check_pages(const struct rd_config *cfg, struct rd_buf *why)
 	return false;
 }
 
+/* The kinds of handler; what follows the name is the worker's to judge. */
 static bool check_handler(const struct rd_config *cfg, struct rd_buf *why)
 {
-	if (*cfg->handler != '\0')
+	size_t len = strcspn(cfg->handler, ":");
+	struct rd_slice name = {cfg->handler, len};
+	bool has_args =
+	    cfg->handler[len] == ':' && cfg->handler[len + 1] != '\0';
+
+	if (rd_slice_is(name, "log") || rd_slice_is(name, "statistic") ||
+	    (rd_slice_is(name, "exec") && has_args))
 		return true;
-	rd_buf_adds(why, "handler: expected what handles a message, found "
-			 "nothing");
+	rd_buf_addf(why,
+		    "handler: expected log, statistic[:fields=a+b,to=CHANNEL] "
+		    "or exec:COMMAND, found \"%s\"",
+		    cfg->handler);
 	return false;
 }
 

@@ -194,6 +194,8 @@ static void child_buried(struct rd_child *c)
 	struct member *m = member_of(c);
 
 	close_ready(m);
+	/* It led a group of its own: whoever it has started ends, too. */
+	kill(-c->pid, SIGKILL);
 	m->crew->ops->died(m->crew->arg, m->role, c);
 }
 

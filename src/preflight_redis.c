@@ -65,6 +65,21 @@ static struct rd_slice info_value(struct rd_slice info, const char *name)
 	return (struct rd_slice){NULL, 0};
 }
 
+/* "Redis at <address>" */
+static void start_text(struct probing *p)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	struct rd_uri uri;
+
+	rd_buf_clear(&p->text);
+	rd_buf_adds(&p->text, "Redis at ");
+	if (rd_config_uri(p->cfg, &uri, &why) == RD_OK) {
+		rd_uri_show(&uri, &p->text);
+		rd_uri_fini(&uri);
+	}
+	rd_buf_fini(&why);
+}
+
 /* Could not be asked at all? */
 static bool is_lost(int err)
 {
@@ -79,25 +94,27 @@ static bool check_server(struct probing *p)
 	struct rd_slice version = info_value(info, "valkey_version");
 	const char *kind = version.data != NULL ? "Valkey" : "Redis";
 
-	rd_buf_clear(&p->text);
-	if (is_lost(err)) {
-		rd_buf_addf(&p->text, "Redis does not answer: %s",
-			    rd_strerror(err));
-		return tell(p, "redis", RD_PREFLIGHT_BAD, RD_EXIT_UNAVAILABLE);
-	}
-	if (err == RD_EREDIS) {
-		rd_buf_addf(&p->text, "Redis answers with an error: %.*s",
-			    RD_SLICE_ARG(reply->str));
-		return tell(p, "redis", RD_PREFLIGHT_BAD,
-			    is_permanent(rd_buf_text(&p->text))
-				? RD_EXIT_CONFIG
-				: RD_EXIT_UNAVAILABLE);
-	}
+	start_text(p);
 	if (version.data == NULL)
 		version = info_value(info, "redis_version");
-	rd_buf_addf(&p->text, "%s %.*s, %.*s", kind, RD_SLICE_ARG(version),
-		    RD_SLICE_ARG(info_value(info, "redis_mode")));
-	return tell(p, "redis", RD_PREFLIGHT_OK, 0);
+	if (err == RD_EREDIS && rd_reply_is_error(reply, "NOPERM")) {
+		rd_buf_adds(&p->text, ": INFO is not allowed, so its version "
+				      "and kind are not known");
+		return tell(p, "redis", RD_PREFLIGHT_WARN, 0);
+	}
+	if (err == RD_OK && version.data != NULL) {
+		rd_buf_addf(&p->text, ": %s %.*s, %.*s", kind,
+			    RD_SLICE_ARG(version),
+			    RD_SLICE_ARG(info_value(info, "redis_mode")));
+		return tell(p, "redis", RD_PREFLIGHT_OK, 0);
+	}
+	rd_buf_addf(&p->text, " cannot be used: %s",
+		    err == RD_EREDIS ? reply->str.data
+		    : err == RD_OK   ? "it does not answer as a Redis does"
+				     : rd_strerror(err));
+	return tell(p, "redis", RD_PREFLIGHT_BAD,
+		    is_permanent(rd_buf_text(&p->text)) ? RD_EXIT_CONFIG
+							: RD_EXIT_UNAVAILABLE);
 }
 
 static bool check_cluster(struct probing *p)
@@ -220,10 +237,12 @@ static bool check_layout(struct probing *p)
 	err = rd_ask(p->ask, &reply, "HGETALL %s", rd_buf_text(&key));
 	rd_buf_fini(&key);
 	rd_buf_clear(&p->text);
-	if (err != RD_OK) {
+	if (err != RD_OK || reply->type != RD_REPLY_ARRAY) {
 		rd_buf_addf(&p->text, "the data cannot be read: %s",
 			    err == RD_EREDIS ? reply->str.data
-					     : rd_strerror(err));
+			    : err == RD_OK
+				? "this does not answer as a Redis does"
+				: rd_strerror(err));
 		return tell(p, "layout", RD_PREFLIGHT_BAD,
 			    is_permanent(rd_buf_text(&p->text))
 				? RD_EXIT_CONFIG

@@ -61,6 +61,10 @@ static void on_serves(void *arg, int err, const struct rd_reply *r)
 		refused(link, "the server does not serve", r);
 		return;
 	}
+	if (err == RD_OK && !rd_slice_is(r->str, "PONG")) {
+		rd_link_cut(link, "the server does not speak as Redis does");
+		return;
+	}
 	rd_link_came_up(link);
 }
 

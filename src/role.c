@@ -221,6 +221,8 @@ static _Noreturn void become(const struct rd_launch *l, pid_t parent,
 	if (l->output_fd >= 0 && (dup2(l->output_fd, STDOUT_FILENO) < 0 ||
 				  dup2(l->output_fd, STDERR_FILENO) < 0))
 		_exit(EX_OSERR);
+	/* Also what whoever started us has left open; older kernels cannot. */
+	(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	keep_open(l->ready_fd);
 	keep_open(l->lock_fd);
 	sigemptyset(&none);

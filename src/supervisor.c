@@ -269,7 +269,8 @@ static void child_entered(void *arg, enum rd_role role,
 	if (sup->phase > RD_PHASE_STARTING || c->ever_ready)
 		return;
 	if (c->state == RD_CHILD_PARKED) {
-		rd_log(RD_LOG_ERROR, "start.failed",
+		/* No error of its own: one sentence is enough. */
+		rd_log(RD_LOG_WARN, "start.failed",
 		       "role=%s index=%d status=%d why=%s", c->role, c->index,
 		       status, "it said so itself, above");
 		rd_supervisor_fail(sup, status);
