@@ -113,6 +113,9 @@ static void on_moved(void *arg, struct rd_channel *ch)
 		struct rd_subscription *sub =
 		    rd_list_item(l, struct rd_subscription, link);
 
+		/* Who stays must stay in place, or would be met for ever. */
+		if (rd_id_cmp(sub->cursor, ch->tail) > 0)
+			continue;
 		rd_sub_place(sub);
 		if (sub->state == RD_SUB_HUNGRY)
 			rd_feed_pump(sub->feed);

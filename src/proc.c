@@ -4,10 +4,10 @@
  *
  * A child must not outlive its supervisor: nobody would restart it, count it
  * or stop it.  So it asks for SIGTERM when its parent dies, however that
- * happens, which it answers with its usual drain.  A parent that died before
- * the asking is found out by its end of the ready descriptor, which is then
- * closed; the number of the parent would not tell, because in a container the
- * supervisor may rightly be process 1.
+ * happens, which it answers with its usual drain; or for what role.c chose.  A
+ * parent that died before the asking is found out by its end of the ready
+ * descriptor, which is then closed; the number of the parent would not tell,
+ * because in a container the supervisor may rightly be process 1.
  *
  * The title is written over the words of argv, where ps(1) looks, and never
  * beyond them.
@@ -144,11 +144,14 @@ static int load(struct rd_proc *proc, const struct request *request,
 static bool tie_to_parent(int ready_fd)
 {
 	struct pollfd parent = {.fd = ready_fd};
+	int signo = 0;
 
 	if (ready_fd < 0)
 		return true;
 	fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* A parent that has chosen one before exec knows better. */
+	if (prctl(PR_GET_PDEATHSIG, &signo) < 0 || signo == 0)
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
 	return poll(&parent, 1, 0) <= 0;
 }
 

@@ -203,6 +203,17 @@ static void set_environment(const struct rd_launch *l)
 		setenv("REDISTRIBUTE_TARGETS", l->targets, 1);
 }
 
+/*
+ * What it gets when its supervisor dies.  Where the embedded Redis goes with
+ * that, there is nothing left to drain into, so an orphan would only wait, and
+ * keep its port from whoever is started next.
+ */
+static int death_signal(const struct rd_launch *l)
+{
+	return l->role != RD_ROLE_REDIS && l->targets != NULL ? SIGKILL
+							      : SIGTERM;
+}
+
 /* In the child. */
 static _Noreturn void become(const struct rd_launch *l, pid_t parent,
 			     struct args *args)
@@ -211,7 +222,7 @@ static _Noreturn void become(const struct rd_launch *l, pid_t parent,
 
 	for (int signo = 1; signo < NSIG; signo++)
 		(void)signal(signo, SIG_DFL);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	prctl(PR_SET_PDEATHSIG, death_signal(l));
 	if (getppid() != parent)
 		_exit(EX_OSERR); /* it died before we were tied to it */
 	/* Ctrl-C is for the supervisor, which stops its children in order. */

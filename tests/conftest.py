@@ -109,6 +109,8 @@ class Started:
         for thing in reversed(self.things):
             try:
                 (thing.kill if isinstance(thing, peer.Peer) else thing.close)()
+                for line in getattr(thing, "reports", list)():
+                    raise AssertionError(line)
             except Exception as e:      # the others must be ended all the same
                 errors.append(e)
         if errors:

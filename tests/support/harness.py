@@ -167,6 +167,7 @@ def sanitized(program="gateway"):
 
 # --- logs --------------------------------------------------------------------
 
+SANITIZER = re.compile(r"(Address|Leak|Thread|Memory)Sanitizer|runtime error:")
 _HEAD = re.compile(r"^(?P<time>\S+Z) (?P<level>debug|info|warn|error) "
                    r"(?P<role>[\w-]+)\[(?P<pid>\d+)\](?P<rest> .*)?$")
 _FIELD = re.compile(r' ([\w.-]+)=("(?:[^"\\]|\\.)*"|\S*)')
@@ -307,6 +308,10 @@ class Process:
 
     def transcript(self):
         return self.log.text()
+
+    def reports(self):
+        """What sanitizers of the compiler have found."""
+        return [e.line for e in self.log.find() if SANITIZER.search(e.line)]
 
     def send(self, sig):
         self.popen.send_signal(sig)
