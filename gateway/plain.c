@@ -199,6 +199,7 @@ void rd_plain_open(struct rd_plains *plains, struct rd_conn *conn,
 		   const struct rd_place *place, const char *protocol)
 {
 	struct plain *p = rd_new(struct plain);
+	int err;
 
 	p->plains = plains;
 	p->conn = conn;
@@ -216,10 +217,12 @@ void rd_plain_open(struct rd_plains *plains, struct rd_conn *conn,
 	rd_timer_start(&p->patience,
 		       (uint64_t)plains->env.cfg->handshake_timeout_ms);
 	plain_flow(p);
-	if (!rd_redis_is_up(plains->env.pages))
+	if (!rd_redis_is_up(plains->env.pages)) {
 		rd_conn_close(conn, 1013, "Redis does not answer");
-	else if (rd_feed_subscribe(&p->feed, channel, place, false, 0) != RD_OK)
-		assert(!"a new feed follows nothing yet");
+		return;
+	}
+	err = rd_feed_subscribe(&p->feed, channel, place, false, 0);
+	assert(err == RD_OK); /* a new feed follows nothing yet */
 }
 
 void rd_plains_drain(struct rd_plains *plains)

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define REPORT_MS  2000
+#define AWAY_MS    100 /* while the link is down */
 #define EXPIRE_MS  10000
 #define FIELDS_MAX 96 /* of one report; more are left out */
 
@@ -129,7 +130,8 @@ static void report(void *arg)
 	struct rd_node *n = arg;
 	unsigned long long now = rd_clock_wall_ms();
 
-	rd_timer_start(&n->timer, REPORT_MS);
+	rd_timer_start(&n->timer,
+		       rd_redis_is_up(n->link) ? REPORT_MS : AWAY_MS);
 	if (!rd_redis_is_up(n->link))
 		return;
 	make_report(n);

@@ -44,7 +44,7 @@ double now(void)
 
 double cpu_of(pid_t pid)
 {
-	unsigned long long user, system;
+	unsigned long long user = 0, system = 0;
 	char path[64];
 	FILE *f;
 
@@ -62,7 +62,7 @@ double cpu_of(pid_t pid)
 long rss_of(pid_t pid)
 {
 	char path[64];
-	long pages;
+	long pages = 0;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
