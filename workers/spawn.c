@@ -9,6 +9,7 @@
  * kills the group.  After a fork only what is safe there is called.
  */
 #include "workers/spawn.h"
+#include "src/proc.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -82,6 +83,7 @@ __attribute__((noreturn)) static void keep(const char *command, pid_t parent,
 		become(command, in, out, err);
 	if (shell < 0)
 		_exit(127);
+	rd_proc_title("redistribute-keeper of %d", (int)shell);
 	/* The pipes are the shell's: their end must be seen when it ends. */
 	close_range(0, ~0U, 0);
 	for (;;) {
