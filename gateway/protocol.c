@@ -15,8 +15,7 @@
 
 /* What a member's function answers: RD_FAULT_NONE, or a fault and a sentence.
  */
-typedef enum rd_fault member_fn(struct rd_request_reader *r,
-				const struct rd_member *m,
+typedef enum rd_fault member_fn(const struct rd_member *m,
 				struct rd_request *req, const char **why);
 
 const char *rd_fault_code(enum rd_fault fault)
@@ -54,12 +53,10 @@ static enum rd_fault fault(enum rd_fault which, const char **why,
 	return which;
 }
 
-static enum rd_fault read_channel(struct rd_request_reader *r,
-				  const struct rd_member *m,
+static enum rd_fault read_channel(const struct rd_member *m,
 				  struct rd_request *req, const char **why)
 {
-	(void)r;
-	if (m == NULL || m->kind != RD_KIND_STRING)
+	if (m->kind != RD_KIND_STRING)
 		return fault(RD_FAULT_BAD_REQUEST, why,
 			     "channel must be given, and be a string");
 	if (!rd_channel_valid(m->text))
@@ -82,24 +79,15 @@ static enum rd_fault read_place(const struct rd_member *m,
 	return RD_FAULT_NONE;
 }
 
-static enum rd_fault read_offset(struct rd_request_reader *r,
-				 const struct rd_member *m,
+static enum rd_fault read_offset(const struct rd_member *m,
 				 struct rd_request *req, const char **why)
 {
-	(void)r;
-	req->place = (struct rd_place){.kind = RD_PLACE_NEW};
-	if (m == NULL || m->kind == RD_KIND_NULL)
-		return RD_FAULT_NONE;
 	return read_place(m, "offset must be a string", req, why);
 }
 
-static enum rd_fault read_epoch(struct rd_request_reader *r,
-				const struct rd_member *m,
+static enum rd_fault read_epoch(const struct rd_member *m,
 				struct rd_request *req, const char **why)
 {
-	(void)r;
-	if (m == NULL || m->kind == RD_KIND_NULL)
-		return RD_FAULT_NONE;
 	if (m->kind != RD_KIND_STRING)
 		return fault(RD_FAULT_BAD_REQUEST, why,
 			     "epoch must be a string");
@@ -107,28 +95,18 @@ static enum rd_fault read_epoch(struct rd_request_reader *r,
 	return RD_FAULT_NONE;
 }
 
-static enum rd_fault read_from(struct rd_request_reader *r,
-			       const struct rd_member *m,
+static enum rd_fault read_from(const struct rd_member *m,
 			       struct rd_request *req, const char **why)
 {
-	(void)r;
-	req->place = (struct rd_place){.kind = RD_PLACE_AFTER};
-	if (m == NULL || m->kind == RD_KIND_NULL)
-		return RD_FAULT_NONE;
 	if (m->kind == RD_KIND_STRING && rd_slice_is(m->text, "$"))
 		return fault(RD_FAULT_BAD_OFFSET, why,
 			     "a history cannot begin at \"$\"");
 	return read_place(m, "from must be a string", req, why);
 }
 
-static enum rd_fault read_to(struct rd_request_reader *r,
-			     const struct rd_member *m, struct rd_request *req,
+static enum rd_fault read_to(const struct rd_member *m, struct rd_request *req,
 			     const char **why)
 {
-	(void)r;
-	req->to = RD_ID_MAX;
-	if (m == NULL || m->kind == RD_KIND_NULL)
-		return RD_FAULT_NONE;
 	if (m->kind != RD_KIND_STRING)
 		return fault(RD_FAULT_BAD_REQUEST, why, "to must be a string");
 	if (rd_id_parse(m->text, &req->to) != RD_OK)
@@ -137,14 +115,9 @@ static enum rd_fault read_to(struct rd_request_reader *r,
 	return RD_FAULT_NONE;
 }
 
-static enum rd_fault read_limit(struct rd_request_reader *r,
-				const struct rd_member *m,
+static enum rd_fault read_limit(const struct rd_member *m,
 				struct rd_request *req, const char **why)
 {
-	(void)r;
-	req->limit = RD_HISTORY_DEFAULT;
-	if (m == NULL || m->kind == RD_KIND_NULL)
-		return RD_FAULT_NONE;
 	if (m->kind != RD_KIND_INT || m->integer < 1 ||
 	    m->integer > RD_HISTORY_MAX)
 		return fault(RD_FAULT_BAD_REQUEST, why,
@@ -153,13 +126,9 @@ static enum rd_fault read_limit(struct rd_request_reader *r,
 	return RD_FAULT_NONE;
 }
 
-static enum rd_fault read_reverse(struct rd_request_reader *r,
-				  const struct rd_member *m,
+static enum rd_fault read_reverse(const struct rd_member *m,
 				  struct rd_request *req, const char **why)
 {
-	(void)r;
-	if (m == NULL || m->kind == RD_KIND_NULL)
-		return RD_FAULT_NONE;
 	if (m->kind != RD_KIND_BOOL)
 		return fault(RD_FAULT_BAD_REQUEST, why,
 			     "reverse must be true or false");
@@ -167,13 +136,9 @@ static enum rd_fault read_reverse(struct rd_request_reader *r,
 	return RD_FAULT_NONE;
 }
 
-static enum rd_fault read_type(struct rd_request_reader *r,
-			       const struct rd_member *m,
+static enum rd_fault read_type(const struct rd_member *m,
 			       struct rd_request *req, const char **why)
 {
-	(void)r;
-	if (m == NULL || m->kind == RD_KIND_NULL)
-		return RD_FAULT_NONE;
 	if (m->kind != RD_KIND_STRING)
 		return fault(RD_FAULT_BAD_REQUEST, why,
 			     "type must be a string");
@@ -277,6 +242,28 @@ static enum rd_fault read_id(const struct rd_members *members,
 	return RD_FAULT_NONE;
 }
 
+/* What is meant where a member is not given. */
+static void set_defaults(struct rd_request *req)
+{
+	if (req->verb == RD_VERB_HISTORY)
+		req->place.kind = RD_PLACE_AFTER; /* from 0-0 */
+	req->to = RD_ID_MAX;
+	req->limit = RD_HISTORY_DEFAULT;
+}
+
+/* A member may be absent or null, but for the channel. */
+static enum rd_fault read_member(const struct rd_member *m, member_fn *read,
+				 struct rd_request *req, const char **why)
+{
+	static const struct rd_member none = {.kind = RD_KIND_NULL};
+
+	if (m == NULL)
+		m = &none;
+	if (m->kind == RD_KIND_NULL && read != read_channel)
+		return RD_FAULT_NONE;
+	return read(m, req, why);
+}
+
 static enum rd_fault read_request(struct rd_request_reader *r,
 				  enum rd_codec codec, struct rd_request *req,
 				  const char **why)
@@ -297,11 +284,12 @@ static enum rd_fault read_request(struct rd_request_reader *r,
 			     "do must be one of subscribe, unsubscribe, "
 			     "publish, history, ping");
 	req->verb = (enum rd_verb)(verb - verbs);
+	set_defaults(req);
 	for (size_t i = 0; i < MEMBERS_MAX && verb->members[i].read; i++) {
 		const char *name = verb->members[i].name;
 
-		f = verb->members[i].read(r, rd_members_get(&r->members, name),
-					  req, why);
+		f = read_member(rd_members_get(&r->members, name),
+				verb->members[i].read, req, why);
 		if (f != RD_FAULT_NONE)
 			return f;
 	}
