@@ -31,6 +31,11 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "deadline(seconds): how long this test may take")
 
+    # Told to end (a runner's time limit), tests still end what they started.
+    def ended(*_):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, ended)
+
 
 def pytest_collection_modifyitems(items):
     daemons = any({"e2e", "faults"} & set(i.path.parts) for i in items)

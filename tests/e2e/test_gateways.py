@@ -9,8 +9,7 @@ import time
 import pytest
 
 import peer
-from harness import (channel_key, eventually, resident_bytes, sanitized,
-                     survivors)
+from harness import (channel_key, eventually, resident_bytes, sanitized)
 from peer import Client, Closed, Refused
 
 
@@ -187,7 +186,7 @@ def test_drain_is_told_before_the_close(run, server, channel):
     assert plain.closed() == 1012
     assert site.wait() == 0
     assert time.monotonic() - begin < 8
-    assert not survivors(site.mark)
+    assert not site.left()
 
 
 def test_what_was_answered_before_a_drain_is_stored(run, server, channel):

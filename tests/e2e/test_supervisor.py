@@ -15,7 +15,7 @@ import pytest
 import harness
 from harness import (PROGRAMS, REDIS_SERVER, FakeRedis, alive, certificate,
                      channel_key, command_of, eventually, free_ports, holds,
-                     parent_of, survivors, xadd)
+                     parent_of, xadd)
 from harness import run as run_verb
 from peer import Client, Peer, Refused
 
@@ -28,7 +28,7 @@ def refused(run, *flags, redis=None, **more):
     """Starts what must not start: (status, the sentence)."""
     site = run.daemon(*flags, redis=redis, wait=False, **more)
     status = site.wait(20)
-    assert not survivors(site.mark), "something was left behind"
+    assert not site.left(), "something was left behind"
     site.log.thread.join(5)
     # What is not of the log, or an error in it; a warning is another matter.
     lines = [e for e in site.log.find()

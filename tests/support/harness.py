@@ -131,17 +131,23 @@ def command_of(pid):
         return ""
 
 
-def survivors(mark):
-    """{pid: command} of living processes that carry the mark."""
+def session_of(pid):
+    with open(f"/proc/{pid}/stat", "rb") as f:
+        return int(f.read().rpartition(b")")[2].split()[3])
+
+
+def survivors(mark, session):
+    """{pid: command} of living processes that carry the mark, or are of the
+    session (a Redis writes its title over its environment)."""
     want = f"{MARK}={mark}".encode()
     found = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        pid = int(name)
         try:
             with open(f"/proc/{name}/environ", "rb") as f:
-                if want in f.read().split(b"\0") and alive(int(name)):
-                    found[int(name)] = command_of(int(name))
+                ours = want in f.read().split(b"\0")
+            if (ours or session_of(pid) == session) and alive(pid):
+                found[pid] = command_of(pid)
         except OSError:
             continue
     return found
@@ -328,7 +334,7 @@ class Process:
         return self.log.wait(event, deadline, **fields)
 
     def left(self):
-        return survivors(self.mark)
+        return survivors(self.mark, self.pid)
 
     def stop(self, deadline=40, sig=signal.SIGTERM):
         """A clean stop: the exit status; nothing may be left behind."""

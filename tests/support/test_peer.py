@@ -101,6 +101,15 @@ def test_the_harness_sees_what_is_left_behind():
     assert not p.left()
 
 
+def test_the_harness_sees_a_process_that_has_no_environment(run):
+    """As Redis, which writes its title there."""
+    p = run.process(["/bin/sh", "-c", "env -i sleep 998 & wait"])
+    harness.eventually(lambda: "sleep 998" in p.left().values())
+    p.send(signal.SIGKILL)
+    p.wait()
+    assert list(p.left().values()) == ["sleep 998"]
+
+
 def test_log_lines_are_understood():
     e = harness.Event('2026-01-31T12:00:00.000Z info gateway[812] '
                       'event=conn.close id=7 why="a \\"b\\" \\\\ \\x1b" empty=""')
