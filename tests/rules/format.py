@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The dress of C files is what .clang-format says."""
+"""The dress of C files is what .clang-format says, to clang-format 14.
+
+Versions differ in taste where the file is silent, so one must judge: that of
+Debian 12.  Elsewhere the rule is skipped.
+"""
 import re
 import shutil
 import subprocess
@@ -7,7 +11,7 @@ import sys
 
 from tree import ROOT, SKIP, files, finish, name
 
-OLDEST = 14
+JUDGE = 14
 
 
 def version():
@@ -21,8 +25,8 @@ def version():
 
 
 def main():
-    if version() < OLDEST:
-        print("skipped: no clang-format of version %d or newer" % OLDEST)
+    if version() != JUDGE:
+        print("skipped: clang-format %d is not here" % JUDGE)
         sys.exit(SKIP)
     paths = files("*.c", "*.h",
                   under=("src", "gateway", "workers", "include", "tests"))
