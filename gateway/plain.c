@@ -234,11 +234,6 @@ void rd_plains_drain(struct rd_plains *plains)
 			      "the gateway restarts");
 }
 
-size_t rd_plains_count(const struct rd_plains *plains)
-{
-	return plains->count;
-}
-
 struct rd_plains *rd_plains_new(const struct rd_sessions_env *env,
 				struct rd_sessions *sessions)
 {

@@ -20,7 +20,6 @@ struct rd_plains *rd_plains_new(const struct rd_sessions_env *env,
 void rd_plains_free(struct rd_plains **plains);
 /* Closes every client with 1012. */
 void rd_plains_drain(struct rd_plains *plains);
-size_t rd_plains_count(const struct rd_plains *plains);
 
 /* Upgrades the connection.  protocol: the subprotocol chosen, or NULL. */
 void rd_plain_open(struct rd_plains *plains, struct rd_conn *conn,

@@ -50,7 +50,6 @@ void rd_sessions_down(struct rd_sessions *sessions);
 /* Tells every client to come back after a while, and closes it; spread over
  * about spread_ms. */
 void rd_sessions_drain(struct rd_sessions *sessions, uint64_t spread_ms);
-size_t rd_sessions_open_count(const struct rd_sessions *sessions);
 
 /* Upgrades the connection, and welcomes. protocol: the subprotocol chosen, or
  * NULL. */

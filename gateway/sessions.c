@@ -63,11 +63,6 @@ void rd_sessions_count_publish(struct rd_sessions *sessions, int err)
 		sessions->counters.publish_errors++;
 }
 
-size_t rd_sessions_open_count(const struct rd_sessions *sessions)
-{
-	return sessions->count;
-}
-
 struct rd_sessions *rd_sessions_new(const struct rd_sessions_env *env)
 {
 	struct rd_sessions *sessions = rd_new(struct rd_sessions);
