@@ -1,36 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * config.c -- settings from file, environment and flags, and back.
+ * config.c -- settings from environment and flags, the order of all sources,
+ * and the way back.
  *
  * Every function walks the table of options.c; see config.h for the order of
- * precedence.  The only file that uses inih.
+ * precedence.
  *
- * inih gives its handler no line number (unless it was built for that), so we
- * hand it the lines ourselves and count them.  What it takes for a comment at
- * the end of a line is switched off, because values are commands and addresses
- * that may hold a semicolon; so is its limit of 200 bytes a line.  An inih
- * without these switches (RD_INIH_SWITCHES says so) cuts neither silently: a
- * line that does not fit is an error.
- *
- * Not here: what one value may be (options.c), which values go together
+ * Not here: the file (config_file.c), what one team has otherwise
+ * (config_team.c), what one value may be (options.c), which values go together
  * (config_check.c).
  */
 #include "src/config.h"
+#include "src/config_impl.h"
 #include "src/mem.h"
 #include "src/options.h"
-#include "src/uri.h"
 
-#include <ini.h>
-
-#include <assert.h>
 #include <ctype.h>
-#include <errno.h>
 #include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define FILE_LINE_MAX 65536 /* bytes of a line in the file */
 
 void rd_config_init(struct rd_config *cfg)
 {
@@ -47,103 +35,7 @@ void rd_config_fini(struct rd_config *cfg)
 
 	rd_option_each (o)
 		rd_option_fini(o, cfg);
-}
-
-/* One file while it is read. */
-struct reading {
-	struct rd_config *cfg;
-	FILE *file;
-	const char *path;
-	int line;      /* the one that inih was given last */
-	int bad_line;  /* the one that why is about; 0 for none yet */
-	bool too_long; /* a line did not fit: nothing more is read */
-	struct rd_buf *why;
-};
-
-static char *read_line(char *line, int size, void *arg)
-{
-	struct reading *r = arg;
-	size_t len;
-
-	if (r->too_long || fgets(line, size, r->file) == NULL)
-		return NULL;
-	r->line++;
-	len = strlen(line);
-	if ((int)len == size - 1 && line[len - 1] != '\n') {
-		r->too_long = true;
-		return NULL;
-	}
-	return line;
-}
-
-/* For inih: 1 for good, 0 for an error. */
-static int take_pair(void *arg, const char *section, const char *name,
-		     const char *value)
-{
-	struct reading *r = arg;
-	const struct rd_option *o;
-	char *where = NULL;
-	int err = RD_EINVAL;
-
-	if (r->bad_line > 0)
-		return 0; /* the first error is told */
-	o = rd_option_find(rd_slice_str(name));
-	if (*section != '\0' && strcmp(section, "redistribute") != 0) {
-		rd_buf_addf(r->why,
-			    "%s:%d: unknown section [%s], expected "
-			    "[redistribute] or none",
-			    r->path, r->line, section);
-	} else if (o == NULL) {
-		rd_buf_addf(r->why, "%s:%d: unknown option \"%s\"", r->path,
-			    r->line, name);
-	} else {
-		where = rd_asprintf("%s:%d: %s", r->path, r->line, name);
-		err = rd_option_set(o, r->cfg, value == NULL ? "" : value,
-				    RD_SOURCE_FILE, where, r->why);
-		free(where);
-	}
-	if (err != RD_OK)
-		r->bad_line = r->line;
-	return err == RD_OK;
-}
-
-static void set_switches(void)
-{
-#ifdef RD_INIH_SWITCHES
-	ini_allow_inline_comments = false;
-	ini_allow_multiline = false;
-	ini_use_stack = false;
-	ini_initial_alloc = ini_max_line = FILE_LINE_MAX;
-#endif
-}
-
-int rd_config_file(struct rd_config *cfg, const char *path, struct rd_buf *why)
-{
-	struct reading r = {.cfg = cfg, .path = path, .why = why};
-	size_t was = why->len;
-	int bad;
-
-	r.file = fopen(path, "re");
-	if (r.file == NULL) {
-		rd_buf_addf(why, "%s: %s", path, strerror(errno));
-		return RD_ECONFIG;
-	}
-	set_switches();
-	errno = 0;
-	bad = ini_parse_stream(read_line, &r, take_pair, &r);
-	if (ferror(r.file)) {
-		rd_buf_cut(why, was);
-		rd_buf_addf(why, "%s: %s", path, strerror(errno));
-		bad = -1;
-	} else if (bad > 0 && (r.bad_line == 0 || bad < r.bad_line)) {
-		rd_buf_cut(why, was);
-		rd_buf_addf(why, "%s:%d: expected name = value", path, bad);
-	} else if (bad == 0 && r.too_long) {
-		rd_buf_addf(why, "%s:%d: the line is too long", path, r.line);
-		bad = r.line;
-	}
-	fclose(r.file);
-	return bad == 0 ? RD_OK : RD_ECONFIG;
+	rd_sections_free(cfg);
 }
 
 /* REDISTRIBUTE_DRAIN_TIMEOUT; free it. */

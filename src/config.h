@@ -4,7 +4,11 @@
  *
  * Later sources win: default < file < environment < flag.  options.def holds
  * the table; nothing knows a single option by name, except the rules between
- * options that rd_config_check() judges.
+ * options that rd_config_check() judges, and what concerns teams.
+ *
+ * Several teams can stand in one file, each in a section [team NAME].  What a
+ * section says wins over all sources, as no flag can name a section; what it
+ * does not say is as it is outside of sections.
  *
  * A supervisor hands its settings to its children through the environment
  * (rd_config_export), because a target may hold a password and argv is public.
@@ -23,6 +27,8 @@ struct rd_strings {
 	int source; /* which source filled it: a later one starts it anew */
 };
 
+struct rd_option;
+
 struct rd_config {
 #define STR(member, name, dflt, arg, help)           char *member;
 #define INT(member, name, dflt, min, max, arg, help) int64_t member;
@@ -33,6 +39,22 @@ struct rd_config {
 #define LIST(member, name, arg, help)                struct rd_strings member;
 #define GROUP(title)
 #include "src/options.def"
+	struct rd_section *sections; /* owned: those of the file, in order */
+	int section_count;
+};
+
+/* One line of a section. */
+struct rd_setting {
+	const struct rd_option *option; /* borrowed for ever */
+	char *value;                    /* owned; the option takes it */
+};
+
+/* [team NAME] of the file: what this team has otherwise than the rest. */
+struct rd_section {
+	char *team;                  /* owned; a valid name */
+	char *where;                 /* owned: file and line of its head */
+	struct rd_setting *settings; /* owned; in the order of the file */
+	int count;                   /* of settings */
 };
 
 /* All defaults.  Strings are owned by the struct, and never NULL. */
@@ -48,6 +70,8 @@ void rd_config_fini(struct rd_config *cfg);
  * something is unknown or malformed; cfg is then of no further use.
  * Variables that are not of the table are ignored: the environment has other
  * users.  A list is separated by newlines where it holds one, else by commas.
+ * A section of the file says what one team has otherwise: workers, workers-max
+ * and the options of the group Workers, but for team, which is its name.
  */
 RD_MUST_CHECK int rd_config_file(struct rd_config *cfg, const char *path,
 				 struct rd_buf *why);
@@ -74,17 +98,36 @@ RD_MUST_CHECK int rd_config_load(struct rd_config *cfg, int argc, char **argv,
 /* The rules between options and the form of names.  RD_ECONFIG with why. */
 RD_MUST_CHECK int rd_config_check(const struct rd_config *cfg,
 				  struct rd_buf *why);
+/*
+ * The teams that workers of this configuration belong to: the one of the top
+ * level, unless there are sections and it consumes nothing itself; then one
+ * for each section.
+ */
+int rd_config_team_count(const struct rd_config *cfg);
+/* All settings as they are for team i of these; without sections.  out is
+ * initialised here, fini it. */
+void rd_config_team(const struct rd_config *cfg, int i, struct rd_config *out);
+/* The workers of all teams together. */
+int64_t rd_config_workers(const struct rd_config *cfg);
+
 /* Fills in what a default leaves to the machine: data_dir. */
 void rd_config_resolve(struct rd_config *cfg);
+
+/* A time as options have it ("5s", "500ms"), from 0 to max_ms; false where the
+ * text is none. */
+bool rd_config_time(const char *text, int64_t max_ms, int64_t *ms_out);
 
 /* Sets REDISTRIBUTE_* of this process to these settings, and removes
  * REDISTRIBUTE_CONFIG, so that a child started next has exactly them. */
 void rd_config_export(const struct rd_config *cfg);
-/* Appends "name = value" lines of all settings (passwords masked). */
+/* Appends "name = value" lines of all settings (passwords masked), then the
+ * sections. */
 void rd_config_dump(const struct rd_config *cfg, struct rd_buf *out);
 /* Appends the part of --help that lists the options. */
 void rd_config_help(struct rd_buf *out);
-/* Calls fn with each name that differs between a and b. */
+/* The heading of options.def that an option stands under; never NULL. */
+const char *rd_config_group(const char *name);
+/* Calls fn with each name that differs between a and b, but for sections. */
 void rd_config_diff(const struct rd_config *a, const struct rd_config *b,
 		    void (*fn)(void *arg, const char *name), void *arg);
 

@@ -4,7 +4,7 @@
  *
  * The only place that knows options by name.  Each rule is one function that
  * returns true, or says in one sentence what is wrong and what to do; the
- * first that fails is told.
+ * first that fails is told.  What concerns one team is judged for each.
  *
  * Listening beyond the own machine without a certificate is refused unless
  * somebody asks for it, because everything, tokens included, would be
@@ -13,12 +13,18 @@
  * Not here: bounds of one value, which stand in options.def.
  */
 #include "src/config.h"
+#include "src/glob.h"
 #include "src/keys.h"
+#include "src/rules.h"
+#include "src/spec.h"
 #include "src/uri.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool check_names(const struct rd_config *cfg, struct rd_buf *why)
 {
@@ -46,16 +52,20 @@ static bool check_names(const struct rd_config *cfg, struct rd_buf *why)
 
 static bool check_consume(const struct rd_config *cfg, struct rd_buf *why)
 {
-	for (int i = 0; i < cfg->consume.count; i++)
-		if (!rd_channel_valid(rd_slice_str(cfg->consume.items[i]))) {
-			rd_buf_addf(why,
-				    "consume: expected a channel name (1 to "
-				    "%d bytes of UTF-8, no control "
-				    "characters, braces balanced), found "
-				    "\"%s\"",
-				    RD_CHANNEL_MAX, cfg->consume.items[i]);
-			return false;
-		}
+	for (int i = 0; i < cfg->consume.count; i++) {
+		struct rd_slice item = rd_slice_str(cfg->consume.items[i]);
+		bool is_pattern = rd_glob_is_pattern(item);
+
+		if (is_pattern ? rd_glob_valid(item) : rd_channel_valid(item))
+			continue;
+		rd_buf_addf(why,
+			    "consume: expected a channel name (1 to %d bytes "
+			    "of UTF-8, no control characters, braces "
+			    "balanced) or a pattern (the same, each [ with "
+			    "its ]), found \"%s\"",
+			    RD_CHANNEL_MAX, cfg->consume.items[i]);
+		return false;
+	}
 	return true;
 }
 
@@ -156,6 +166,20 @@ static bool check_ports(const struct rd_config *cfg, struct rd_buf *why)
 	return true;
 }
 
+/* A channel that nobody holds back may stand a node of its stream, which is
+ * 100 messages, above maxlen. */
+static bool check_backlog(const struct rd_config *cfg, struct rd_buf *why)
+{
+	if (cfg->backlog_limit == 0 || cfg->backlog_limit >= cfg->maxlen + 100)
+		return true;
+	rd_buf_addf(why,
+		    "backlog-limit: %" PRId64 " is not above maxlen, %" PRId64
+		    ", by 100 at least: channels would be full that no team "
+		    "holds back",
+		    cfg->backlog_limit, cfg->maxlen);
+	return false;
+}
+
 static bool check_retry(const struct rd_config *cfg, struct rd_buf *why)
 {
 	if (cfg->retry_delay_ms <= cfg->retry_limit_ms)
@@ -220,35 +244,113 @@ static bool check_pages(const struct rd_config *cfg, struct rd_buf *why)
 	return false;
 }
 
-/* The kinds of handler; what follows the name is the worker's to judge. */
+/* What kind of handler; its arguments are the worker's to judge. */
 static bool check_handler(const struct rd_config *cfg, struct rd_buf *why)
 {
-	size_t len = strcspn(cfg->handler, ":");
-	struct rd_slice name = {cfg->handler, len};
-	bool has_args =
-	    cfg->handler[len] == ':' && cfg->handler[len + 1] != '\0';
+	struct rd_spec spec = rd_spec_read(cfg->handler);
+	struct rd_buf path = RD_BUF_INIT;
+	bool good = spec.kind != RD_SPEC_UNKNOWN;
 
-	if (rd_slice_is(name, "log") || rd_slice_is(name, "statistic") ||
-	    (rd_slice_is(name, "exec") && has_args))
+	if (!good)
+		rd_buf_addf(
+		    why, "handler: expected " RD_SPEC_EXPECTED ", found \"%s\"",
+		    cfg->handler);
+	rd_buf_addslice(&path, spec.name);
+	if (spec.kind == RD_SPEC_FILE &&
+	    access(rd_buf_text(&path), R_OK) != 0) {
+		rd_buf_addf(why, "handler: %s: %s", rd_buf_text(&path),
+			    strerror(errno));
+		good = false;
+	}
+	rd_buf_fini(&path);
+	return good;
+}
+
+/* Handlers are asked through a channel. */
+static bool check_events(const struct rd_config *cfg, struct rd_buf *why)
+{
+	struct rd_rules *rules = NULL;
+	int err;
+
+	if (*cfg->events == '\0' && !strcmp(cfg->connect, "handler")) {
+		rd_buf_adds(why, "connect: a handler can only be asked through "
+				 "a channel: give events");
+		return false;
+	}
+	if (*cfg->events != '\0' &&
+	    !rd_channel_valid(rd_slice_str(cfg->events))) {
+		rd_buf_addf(why,
+			    "events: expected a channel name, found \"%s\"",
+			    cfg->events);
+		return false;
+	}
+	err = rd_rules_parse(&cfg->rule, cfg->events, &rules, why);
+	rd_rules_free(&rules);
+	return err == RD_OK;
+}
+
+static bool check_workers_max(const struct rd_config *cfg, struct rd_buf *why)
+{
+	if (cfg->workers_max == 0 || cfg->workers_max >= cfg->workers)
 		return true;
 	rd_buf_addf(why,
-		    "handler: expected log, statistic[:fields=a+b,to=CHANNEL] "
-		    "or exec:COMMAND, found \"%s\"",
-		    cfg->handler);
+		    "workers-max: %" PRId64 " is less than workers, %" PRId64,
+		    cfg->workers_max, cfg->workers);
 	return false;
+}
+
+typedef bool check_fn(const struct rd_config *, struct rd_buf *);
+
+/* What holds for each team by itself. */
+static check_fn *const team_rules[] = {check_workers_max, check_consume,
+				       check_retry, check_handler, NULL};
+
+static bool keep_to(check_fn *const *rules, const struct rd_config *cfg,
+		    struct rd_buf *why)
+{
+	for (; *rules != NULL; rules++)
+		if (!(*rules)(cfg, why))
+			return false;
+	return true;
+}
+
+static bool check_section(const struct rd_config *cfg, int i,
+			  struct rd_buf *why)
+{
+	const struct rd_section *s = &cfg->sections[i];
+	int first = rd_config_team_count(cfg) - cfg->section_count;
+	struct rd_buf reason = RD_BUF_INIT;
+	struct rd_config team;
+	bool ok;
+
+	if (first > 0 && !strcmp(s->team, cfg->team)) {
+		rd_buf_addf(why,
+			    "%s: the team %s is also the one outside of "
+			    "sections, which consumes something itself",
+			    s->where, s->team);
+		return false;
+	}
+	rd_config_team(cfg, first + i, &team);
+	ok = keep_to(team_rules, &team, &reason);
+	if (!ok)
+		rd_buf_addf(why, "%s: [team %s]: %s", s->where, s->team,
+			    rd_buf_text(&reason));
+	rd_config_fini(&team);
+	rd_buf_fini(&reason);
+	return ok;
 }
 
 int rd_config_check(const struct rd_config *cfg, struct rd_buf *why)
 {
-	static bool (*const rules[])(const struct rd_config *,
-				     struct rd_buf *) = {
-	    check_names,   check_consume,   check_targets, check_tls,
-	    check_ports,   check_origins,   check_pages,   check_retry,
-	    check_handler, check_listening,
-	};
+	static check_fn *const rules[] = {
+	    check_names,     check_targets, check_tls,    check_ports,
+	    check_origins,   check_pages,   check_events, check_backlog,
+	    check_listening, NULL};
 
-	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++)
-		if (!rules[i](cfg, why))
+	if (!keep_to(rules, cfg, why) || !keep_to(team_rules, cfg, why))
+		return RD_ECONFIG;
+	for (int i = 0; i < cfg->section_count; i++)
+		if (!check_section(cfg, i, why))
 			return RD_ECONFIG;
 	return RD_OK;
 }

@@ -37,6 +37,15 @@ static void dump_list(const struct rd_option *o, const struct rd_strings *list,
 		rd_buf_addf(out, "%s =\n", o->name);
 }
 
+/* As it stands in the file; no option of a section holds a password. */
+static void dump_section(const struct rd_section *s, struct rd_buf *out)
+{
+	rd_buf_addf(out, "\n[team %s]\n", s->team);
+	for (int i = 0; i < s->count; i++)
+		rd_buf_addf(out, "%s = %s\n", s->settings[i].option->name,
+			    s->settings[i].value);
+}
+
 void rd_config_dump(const struct rd_config *cfg, struct rd_buf *out)
 {
 	struct rd_buf value = RD_BUF_INIT;
@@ -58,6 +67,15 @@ void rd_config_dump(const struct rd_config *cfg, struct rd_buf *out)
 		rd_buf_addc(out, '\n');
 	}
 	rd_buf_fini(&value);
+	for (int i = 0; i < cfg->section_count; i++)
+		dump_section(&cfg->sections[i], out);
+}
+
+const char *rd_config_group(const char *name)
+{
+	const struct rd_option *o = rd_option_find(rd_slice_str(name));
+
+	return o == NULL ? "" : rd_option_group(o);
 }
 
 /* One line a row: the flag, then words as far as they fit. */

@@ -3,6 +3,7 @@
  * keys.c -- names of keys in Redis; see keys.h.
  */
 #include "src/keys.h"
+#include "src/slot.h"
 #include "src/utf8.h"
 
 /* Redis Cluster takes "{}" for no tag at all, and then nothing that stands
@@ -23,20 +24,13 @@ bool rd_channel_valid(struct rd_slice channel)
 	if (has_empty_tag(channel))
 		return false;
 	for (size_t i = 0; i < channel.len; i++) {
-		unsigned char c = (unsigned char)channel.data[i];
-
-		if (c < 0x20 || c == 0x7f)
-			return false;
-		/* U+0080 to U+009F, the C1 controls */
-		if (c == 0xc2 && i + 1 < channel.len &&
-		    (unsigned char)channel.data[i + 1] < 0xa0)
-			return false;
-		if (c == '{')
+		if (channel.data[i] == '{')
 			open++;
-		else if (c == '}' && --open < 0)
+		else if (channel.data[i] == '}' && --open < 0)
 			return false;
 	}
-	return open == 0 && rd_utf8_valid(channel);
+	return open == 0 && !rd_utf8_has_control(channel) &&
+	       rd_utf8_valid(channel);
 }
 
 bool rd_name_valid(struct rd_slice name)
@@ -78,25 +72,11 @@ void rd_key_named(struct rd_buf *out, const char *prefix, const char *kind,
 	rd_buf_addslice(out, tail);
 }
 
-/*
- * Redis Cluster hashes what stands between the first '{' and the next '}', if
- * that is not empty (Cluster specification, hash tags).
- */
-static bool has_tag(struct rd_slice s)
-{
-	const char *open = memchr(s.data, '{', s.len);
-	const char *close;
-
-	if (open == NULL)
-		return false;
-	close = memchr(open, '}', s.len - (size_t)(open - s.data));
-	return close != NULL && close > open + 1;
-}
-
 void rd_key_beside(struct rd_buf *out, const char *prefix, const char *kind,
 		   struct rd_slice channel)
 {
-	bool tagged = has_tag(channel);
+	struct rd_slice tag;
+	bool tagged = rd_slot_tag(channel, &tag);
 
 	rd_key_global(out, prefix, kind);
 	rd_buf_adds(out, tagged ? ":" : ":{");

@@ -7,10 +7,19 @@
  *	<prefix>:new			capped stream: channels as they appear
  *	<prefix>:meta			hash: layout version, slots, epoch
  *	<prefix>:team:<team>		zset: live workers, score = expiry (ms)
+ *	<prefix>:teams			zset: every team, score = last beat (ms)
+ *	<prefix>:conf:<team>		hash: what it consumes, what is paused
+ *	<prefix>:slots:<team>		hash: slot -> token and owner
  *	<prefix>:dead:<team>		stream: dead letters
+ *	<prefix>:gw:<gateway>		stream, expiring: mailbox of a gateway
  *	<prefix>:node:<id>		hash, expiring: a process about itself
  *	<prefix>:nodes			zset: those ids, score = expiry (ms)
+ *	<prefix>:control		capped stream: orders to supervisors
+ *	<prefix>:keeper			string, expiring: see keeper.h
+ *	<prefix>:delayed		zset: channels with delayed messages,
+ *					score = no later than the first is due
  *	<prefix>:<kind>:{<prefix>:ch:<channel>}	beside a channel: same slot
+ *		delayed			zset: messages, score = due (ms)
  *
  * A channel whose name has a hash tag of its own ({tag}) keeps it, also for
  * what stands beside it, so that one script can touch both on a Cluster.

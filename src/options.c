@@ -46,8 +46,9 @@ struct unit {
 };
 
 /* Largest first; the last one need not be written. */
-static const struct unit time_units[] = {
-    {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0}};
+static const struct unit time_units[] = {{"d", 86400000}, {"h", 3600000},
+					 {"m", 60000},    {"s", 1000},
+					 {"ms", 1},       {NULL, 0}};
 static const struct unit size_units[] = {
     {"g", 1 << 30}, {"m", 1 << 20}, {"k", 1 << 10}, {"", 1}, {NULL, 0}};
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
@@ -126,6 +127,51 @@ void rd_option_fini(const struct rd_option *o, struct rd_config *cfg)
 	}
 }
 
+static void list_copy(const struct rd_strings *from, struct rd_strings *to)
+{
+	list_clear(to);
+	to->items = rd_new_array(char *, (size_t)from->count + 1);
+	for (int i = 0; i < from->count; i++)
+		to->items[i] = rd_strdup(from->items[i]);
+	to->count = from->count;
+	to->source = from->source;
+}
+
+void rd_option_copy(const struct rd_option *o, const struct rd_config *from,
+		    struct rd_config *to)
+{
+	const void *value = value_at(o, from);
+	char **text = value_at(o, to);
+
+	switch (o->kind) {
+	case RD_OPTION_STR:
+	case RD_OPTION_ENUM:
+		free(*text);
+		*text = rd_strdup(*(char *const *)value);
+		break;
+	case RD_OPTION_INT:
+	case RD_OPTION_TIME:
+	case RD_OPTION_SIZE:
+		*(int64_t *)value_at(o, to) = *(const int64_t *)value;
+		break;
+	case RD_OPTION_BOOL:
+		*(bool *)value_at(o, to) = *(const bool *)value;
+		break;
+	case RD_OPTION_LIST:
+		list_copy(value, value_at(o, to));
+		break;
+	case RD_OPTION_GROUP:
+		break;
+	}
+}
+
+const char *rd_option_group(const struct rd_option *o)
+{
+	while (o->kind != RD_OPTION_GROUP)
+		o--; /* the first row is a heading */
+	return o->name;
+}
+
 /* "10s" with the units given; false where it is no such number. */
 static bool parse_number(const char *text, const struct unit *units,
 			 int64_t *n_out)
@@ -148,6 +194,16 @@ static bool parse_number(const char *text, const struct unit *units,
 	if (factor == 0 || n > INT64_MAX / factor)
 		return false;
 	*n_out = negative ? -n * factor : n * factor;
+	return true;
+}
+
+bool rd_config_time(const char *text, int64_t max_ms, int64_t *ms_out)
+{
+	int64_t n;
+
+	if (!parse_number(text, time_units, &n) || n < 0 || n > max_ms)
+		return false;
+	*ms_out = n;
 	return true;
 }
 
@@ -202,7 +258,7 @@ static void add_expected(struct rd_buf *why, const struct rd_option *o)
 		return;
 	}
 	rd_buf_adds(why, o->kind == RD_OPTION_TIME
-			     ? "a time (500ms, 10s, 2m, 1h) from "
+			     ? "a time (500ms, 10s, 2m, 1h, 7d) from "
 			 : o->kind == RD_OPTION_SIZE
 			     ? "a size (512, 64k, 16m, 1g) from "
 			     : "a number from ");

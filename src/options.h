@@ -26,6 +26,7 @@ enum rd_option_source {
 	RD_SOURCE_FILE,
 	RD_SOURCE_ENV,
 	RD_SOURCE_FLAG,
+	RD_SOURCE_SECTION, /* of the file, for one team */
 };
 
 struct rd_option {
@@ -52,6 +53,11 @@ extern const size_t rd_option_count;
 const struct rd_option *rd_option_find(struct rd_slice name);
 /* Sets the default, over uninitialised memory. */
 void rd_option_init(const struct rd_option *o, struct rd_config *cfg);
+/* Replaces the value of to by that of from. */
+void rd_option_copy(const struct rd_option *o, const struct rd_config *from,
+		    struct rd_config *to);
+/* The title of the group that it stands in. */
+const char *rd_option_group(const struct rd_option *o);
 /* Frees what the value owns. */
 void rd_option_fini(const struct rd_option *o, struct rd_config *cfg);
 /*

@@ -84,3 +84,17 @@ bool rd_utf8_valid(struct rd_slice bytes)
 
 	return rd_utf8_feed(&u, bytes) && rd_utf8_done(&u);
 }
+
+bool rd_utf8_has_control(struct rd_slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+
+		if (c < 0x20 || c == 0x7f)
+			return true;
+		if (c == 0xc2 && i + 1 < text.len &&
+		    (unsigned char)text.data[i + 1] < 0xa0)
+			return true;
+	}
+	return false;
+}

@@ -30,5 +30,7 @@ static inline bool rd_utf8_done(const struct rd_utf8 *u)
 }
 /* Is the whole of it UTF-8? */
 bool rd_utf8_valid(struct rd_slice bytes);
+/* Is there a control character in it: U+0000 to U+001F, U+007F to U+009F? */
+bool rd_utf8_has_control(struct rd_slice text);
 
 #endif

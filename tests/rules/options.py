@@ -15,7 +15,8 @@ from tree import ROOT, finish
 ROW = re.compile(r'^(STR|INT|TIME|SIZE|BOOL|ENUM|LIST)\(\w+,\s*"([^"]+)"'
                  r'(?:,\s*("[^"]*"|-?\d+))?', re.MULTILINE)
 SAMPLE = re.compile(r"^#?([a-z][a-z0-9-]*) =(.*)$")
-UNITS = {"TIME": {"": 1, "ms": 1, "s": 1000, "m": 60000, "h": 3600000},
+UNITS = {"TIME": {"": 1, "ms": 1, "s": 1000, "m": 60000, "h": 3600000,
+                  "d": 86400000},
          "SIZE": {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}}
 
 

@@ -196,7 +196,8 @@ START_TEST(test_bad_flags)
 	    {{"--workers="}, "found \"\""},
 	    {{"--workers=99999999999999999999"}, "--workers: expected"},
 	    {{"--port", "0"}, "from 1 to 65535"},
-	    {{"--lease=10d"}, "a time (500ms, 10s, 2m, 1h) from 500ms to 10m"},
+	    {{"--lease=10d"},
+	     "a time (500ms, 10s, 2m, 1h, 7d) from 500ms to 10m"},
 	    {{"--lease=1ms"}, "found \"1ms\""},
 	    {{"--lease=99999999999999999h"}, "--lease: expected"},
 	    {{"--max-message=64t"}, "a size (512, 64k, 16m, 1g) from 128"},
@@ -246,6 +247,114 @@ START_TEST(test_file)
 }
 END_TEST
 
+static void never(void *arg, const char *name)
+{
+	(void)arg;
+	ck_abort_msg("%s differs", name);
+}
+
+/* What a team has otherwise, and that flags do not reach into it. */
+START_TEST(test_sections)
+{
+	struct rd_config team;
+	const char *path;
+
+	setup();
+	path = file("\xef\xbb\xbf[team a]\nconsume = x\nconsume = y*\n"
+		    "  workers = 3\nretry-delay=2s\n\n"
+		    "[ team\tb.2 ] # idle\n[redistribute]\nbatch = 7\n"
+		    "workers = 1\nconsume = z\n[team c]\nworkers = 0\n"
+		    "batch = 8\nbatch = 9\nconsume =\n");
+	ck_load("--config", path, "--batch=6", "--workers=5");
+	ck_assert_int_eq(cfg.section_count, 3);
+	ck_assert_int_eq(rd_config_team_count(&cfg), 4);
+	ck_assert_int_eq(rd_config_workers(&cfg), 5 + 3 + 5 + 0);
+	rd_config_team(&cfg, 0, &team);
+	ck_assert_str_eq(team.team, "workers");
+	ck_assert_int_eq(team.section_count, 0);
+	rd_config_diff(&cfg, &team, never, NULL);
+	rd_config_fini(&team);
+	rd_config_team(&cfg, 1, &team);
+	ck_assert_str_eq(team.team, "a");
+	ck_assert_int_eq(team.workers, 3);
+	ck_assert_int_eq(team.batch, 6);
+	ck_assert_int_eq(team.retry_delay_ms, 2000);
+	ck_assert_int_eq(team.consume.count, 2);
+	ck_assert_str_eq(team.consume.items[1], "y*");
+	rd_config_fini(&team);
+	rd_config_team(&cfg, 2, &team);
+	ck_assert_str_eq(team.team, "b.2");
+	ck_assert_int_eq(team.workers, 5);
+	ck_assert_str_eq(team.consume.items[0], "z");
+	rd_config_fini(&team);
+	rd_config_team(&cfg, 3, &team);
+	ck_assert_int_eq(team.workers, 0);
+	ck_assert_int_eq(team.batch, 9);
+	ck_assert_int_eq(team.consume.count, 0);
+	rd_config_fini(&team);
+	teardown();
+	unlink(path);
+}
+END_TEST
+
+/* The team that nobody named is none where there are sections. */
+START_TEST(test_sections_alone)
+{
+	struct rd_config team;
+	const char *path;
+
+	setup();
+	ck_assert_int_eq(rd_config_team_count(&cfg), 1);
+	path = file("workers = 4\n[team workers]\n");
+	ck_load("--config", path);
+	ck_assert_int_eq(rd_config_team_count(&cfg), 1);
+	ck_assert_int_eq(rd_config_workers(&cfg), 4);
+	rd_config_team(&cfg, 0, &team);
+	ck_assert_str_eq(team.team, "workers");
+	rd_config_fini(&team);
+	teardown();
+	unlink(path);
+}
+END_TEST
+
+START_TEST(test_bad_sections)
+{
+	static const struct {
+		const char *text, *words;
+	} bad[] = {
+	    {"[team a]\n[team a]\n", ":2: the team a stands at"},
+	    {"[team]\n", ":1: expected [team NAME]"},
+	    {"\n[team a b]\n", ":2: expected [team NAME]"},
+	    {"[team a] x\n", ":1: expected nothing behind the section"},
+	    {"[teams]\n", ":1: unknown section [teams]"},
+	    {"[]\n", ":1: unknown section []"},
+	    {"[team a\n", ":1: expected name = value"},
+	    {"nonsense\n[team]\n", ":1: expected name = value"},
+	    {"[team]\nnonsense\n", ":1: expected [team NAME]"},
+	    {"[team a]\nwhat = 1\n", ":2: unknown option \"what\""},
+	    {"[team a]\ngateways = 1\n", ":2: gateways is not an option"},
+	    {"[team a]\nteam = b\n", ":2: team is not an option"},
+	    {"[team a]\nlease = 1ms\n", ":2: lease: expected a time"},
+	    {"[team a]\nconsume = {\n", ":1: [team a]: consume: expected"},
+	    {"[team a]\nworkers=3\nworkers-max=2\n",
+	     ":1: [team a]: workers-max: 2 is less than workers, 3"},
+	    {"consume=a\n[team workers]\n", ":2: the team workers is also"},
+	};
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		const char *path = file(bad[i].text);
+
+		setup();
+		ck_assert_msg(LOAD("--config", path) == RD_ECONFIG, "%s",
+			      bad[i].text);
+		ck_buf_has(&why, bad[i].words);
+		ck_buf_has(&why, path);
+		teardown();
+		unlink(path);
+	}
+}
+END_TEST
+
 START_TEST(test_bad_files)
 {
 	static const struct {
@@ -253,7 +362,7 @@ START_TEST(test_bad_files)
 	} bad[] = {
 	    {"\n\nworker = 3\n", ":3: unknown option \"worker\""},
 	    {"workers = many\n", ":1: workers: expected a number"},
-	    {"[other]\nworkers = 3\n", ":2: unknown section [other]"},
+	    {"[other]\nworkers = 3\n", ":1: unknown section [other]"},
 	    {"workers = 1\nnonsense\nworker = 1\n",
 	     ":2: expected name = value"},
 	    {"worker = 1\nnonsense\n", ":1: unknown option"},
@@ -304,12 +413,6 @@ START_TEST(test_environment)
 	teardown();
 }
 END_TEST
-
-static void never(void *arg, const char *name)
-{
-	(void)arg;
-	ck_abort_msg("%s differs", name);
-}
 
 /* What a supervisor exports is what its child loads. */
 START_TEST(test_export)
@@ -374,6 +477,7 @@ START_TEST(test_dump)
 	ck_buf_has(&out, "insecure = no\n");
 	ck_assert_ptr_null(strstr(rd_buf_text(&out), "hunter2"));
 	/* A dump is a file. */
+	rd_buf_adds(&out, "\n[team a]\nconsume = x\nbatch = 5\n\n[team b]\n");
 	path = file(rd_buf_text(&out));
 	rd_config_init(&again);
 	ck_assert_msg(rd_config_file(&again, path, &why) == RD_OK, "%s",
@@ -381,6 +485,9 @@ START_TEST(test_dump)
 	free(again.targets);
 	again.targets = strdup(cfg.targets);
 	rd_config_diff(&cfg, &again, never, NULL);
+	rd_buf_clear(&out);
+	rd_config_dump(&again, &out);
+	ck_buf_has(&out, "\n[team a]\nconsume = x\nbatch = 5\n\n[team b]\n");
 	rd_config_fini(&again);
 	free(cfg.targets);
 	cfg.targets = strdup("redis://:hunter2@h:x");
@@ -405,6 +512,9 @@ START_TEST(test_rules)
 	    {{"--node=\xc3\xbc"}, "node: expected"},
 	    {{"--consume=a", "--consume={b"}, "found \"{b\""},
 	    {{"--consume=a\nb"}, "consume: expected a channel name"},
+	    {{"--consume=room:*", "--consume=[a-c]?"}, NULL},
+	    {{"--consume=a[b"}, "or a pattern"},
+	    {{"--consume=*\x7f"}, "or a pattern"},
 	    {{"--targets=host:1"}, NULL},
 	    {{"--targets=redis://:a,b@host:1"}, NULL},
 	    {{"--targets=host:x"}, "targets: expected a port"},
@@ -431,6 +541,10 @@ START_TEST(test_rules)
 	    {{"--ops-port=8080", "--gateways=0"}, NULL},
 	    {{"--retry-delay=2m"}, "longer than retry-limit"},
 	    {{"--retry-delay=1m"}, NULL},
+	    {{"--maxlen=500", "--backlog-limit=599"}, "above maxlen, 500"},
+	    {{"--maxlen=500", "--backlog-limit=600"}, NULL},
+	    {{"--maxlen=2000000"}, "backlog-limit: 1000000"},
+	    {{"--maxlen=2000000", "--backlog-limit=0"}, NULL},
 	    {{"--origin=*"}, NULL},
 	    {{"--origin=https://a.example:8443"}, NULL},
 	    {{"--origin=http://[::1]:80"}, NULL},
@@ -497,6 +611,7 @@ START_TEST(test_resolve)
 END_TEST
 
 UNIT_MAIN("config", test_defaults, test_precedence, test_config_by_environment,
-	  test_flags, test_one_flag, test_bad_flags, test_file, test_bad_files,
+	  test_flags, test_one_flag, test_bad_flags, test_file, test_sections,
+	  test_sections_alone, test_bad_sections, test_bad_files,
 	  test_environment, test_export, test_diff, test_dump, test_rules,
 	  test_help, test_resolve)
