@@ -7,6 +7,9 @@
  * stdin has nothing to say the loop runs, so that what was read is sent at
  * once and the link is kept alive.
  *
+ * Before the first message it looks whether the channel is full: who publishes
+ * one message and goes would not find out.
+ *
  * Not here: making channels known, and trimming them (publisher.c).
  */
 #include "src/cli.h"
@@ -18,21 +21,24 @@
 #include "src/utf8.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#define WINDOW      1000 /* messages under way at once */
-#define ANSWER_MS   10000
-#define READ_BYTES  65536
-#define PROGRESS_MS 200
-#define FOREVER_MS  (24 * 3600 * 1000)
+#define WINDOW       1000 /* messages under way at once */
+#define ANSWER_MS    10000
+#define READ_BYTES   65536
+#define PROGRESS_MS  200
+#define DELAY_MAX_MS INT64_C(315360000000)
 
 struct publishing {
 	struct rd_ask *ask;             /* owned */
 	struct rd_publisher *publisher; /* owned */
 	struct rd_slice channel;
 	struct rd_slice type; /* data is NULL for none */
+	int64_t delay_ms;     /* 0: at once */
+	bool looked;          /* it is known whether the channel is full */
 	bool text, json, bin; /* what the user says that it is */
 	bool lines;           /* each line is a message */
 	bool room, idle;      /* fewer under way than allowed; none */
@@ -68,18 +74,15 @@ static void show_progress(struct publishing *p, bool end)
 	fprintf(stderr, "\r%lu published%s", p->stored, end ? "\n" : "");
 }
 
-static void on_published(void *arg, int err, struct rd_id offset,
-			 const char *why)
+static void answered(struct publishing *p, int err, const char *text,
+		     const char *why)
 {
-	struct publishing *p = arg;
-	char text[RD_ID_TEXT];
-
 	p->under_way--;
 	p->room = p->under_way < WINDOW;
 	p->idle = p->under_way == 0;
 	if (err == RD_OK && p->status == RD_EXIT_OK) {
 		p->stored++;
-		puts(rd_id_text(offset, text));
+		puts(text);
 		show_progress(p, false);
 	} else if (err == RD_EREDIS) {
 		fail(p, RD_EXIT_FAILED, why);
@@ -88,6 +91,37 @@ static void on_published(void *arg, int err, struct rd_id offset,
 		     "the connection to Redis broke before the answer came: "
 		     "the message may have been stored, or not");
 	}
+}
+
+static void on_published(void *arg, int err, struct rd_id offset,
+			 const char *why)
+{
+	char text[RD_ID_TEXT];
+
+	answered(arg, err, rd_id_text(offset, text), why);
+}
+
+/* Its place, as tail takes it. */
+static void on_delayed(void *arg, int err, uint64_t due_ms, const char *why)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "@%" PRIu64, due_ms);
+	answered(arg, err, text, why);
+}
+
+static void on_looked(void *arg)
+{
+	((struct publishing *)arg)->looked = true;
+}
+
+static int send_one(struct publishing *p, const struct rd_message *msg)
+{
+	if (p->delay_ms > 0)
+		return rd_publisher_later(p->publisher, p->channel, msg,
+					  (uint64_t)p->delay_ms, on_delayed, p);
+	return rd_publisher_send(p->publisher, p->channel, msg, on_published,
+				 p);
 }
 
 /* False where the bytes are not what the user says. */
@@ -117,14 +151,14 @@ static void publish(struct publishing *p, struct rd_slice data)
 		fail(p, RD_EXIT_UNAVAILABLE, "Redis does not answer");
 		return;
 	}
-	err =
-	    rd_publisher_send(p->publisher, p->channel, &msg, on_published, p);
+	err = send_one(p, &msg);
 	if (err == RD_ELIMIT && p->under_way > 0 &&
 	    rd_ask_wait(p->ask, &p->idle, ANSWER_MS) == RD_OK)
-		err = rd_publisher_send(p->publisher, p->channel, &msg,
-					on_published, p);
+		err = send_one(p, &msg);
 	if (err != RD_OK) {
-		fail(p, RD_EXIT_UNAVAILABLE, rd_strerror(err));
+		fail(p,
+		     err == RD_EBACKLOG ? RD_EXIT_FAILED : RD_EXIT_UNAVAILABLE,
+		     rd_strerror(err));
 		return;
 	}
 	p->under_way++;
@@ -206,11 +240,13 @@ static int run(struct publishing *p, const struct rd_cli *cli, const char *data)
 {
 	if (rd_cli_ask(cli, &p->ask, &p->status) != RD_OK)
 		return p->status;
-	p->publisher =
-	    rd_publisher_new(rd_ask_loop(p->ask), rd_ask_link(p->ask),
-			     cli->cfg.prefix, cli->cfg.maxlen);
+	p->publisher = rd_publisher_new(rd_ask_link(p->ask), &cli->cfg);
 	p->room = p->idle = true;
-	if (data != NULL && strcmp(data, "-") != 0)
+	if (rd_publisher_look(p->publisher, p->channel, on_looked, p) !=
+		RD_OK ||
+	    rd_ask_wait(p->ask, &p->looked, ANSWER_MS) != RD_OK)
+		fail(p, RD_EXIT_UNAVAILABLE, "Redis does not answer");
+	else if (data != NULL && strcmp(data, "-") != 0)
 		publish(p, rd_slice_str(data));
 	else
 		publish_stdin(p);
@@ -250,9 +286,11 @@ static int check_words(const struct rd_verb *verb, const struct rd_cli *cli,
 int rd_cmd_publish(const struct rd_verb *verb, int argc, char **argv)
 {
 	struct publishing p = {.status = RD_EXIT_OK};
-	const char *type = NULL;
+	const char *type = NULL, *delay = NULL;
 	const struct rd_flag flags[] = {
 	    {"--type", "TYPE", "the message's type", NULL, &type},
+	    {"--delay", "TIME", "publish it so much later (5s, 2h)", NULL,
+	     &delay},
 	    {"--text", NULL, "it is text", &p.text, NULL},
 	    {"--json", NULL, "it is JSON", &p.json, NULL},
 	    {"--bin", NULL, "it is bytes (else: what fits first)", &p.bin,
@@ -267,6 +305,11 @@ int rd_cmd_publish(const struct rd_verb *verb, int argc, char **argv)
 		if (type != NULL)
 			p.type = rd_slice_str(type);
 		status = check_words(verb, &cli, &p);
+		if (status == RD_EXIT_OK && delay != NULL &&
+		    !rd_config_time(delay, DELAY_MAX_MS, &p.delay_ms))
+			status =
+			    rd_cli_misuse(verb, "--delay: expected a time (5s, "
+						"2m, 1h) of at most 10 years");
 		if (status == RD_EXIT_OK) {
 			p.channel = rd_slice_str(cli.words[0]);
 			status =

@@ -1,100 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * publisher.c -- put messages into channels.
+ * publisher.c -- put messages into channels; see publisher.h.
  *
  * Commands of one link are run in order, so ZADD, which makes a channel known,
  * travels directly before the first XADD and costs no turn of its own.  Where
  * ZADD added the name, <prefix>:new is told, which pattern followers read.
  *
- * What is known is remembered for 65,536 channels, and forgotten where an
- * answer says or leaves open that it did not happen; then the next message
- * makes the channel known again, and announces it whatever ZADD answers: one
- * name too many in <prefix>:new does no harm, one too few would.
- *
- * When to trim is drawn at random, also for a channel that is new here, so
- * that several publishers do not trim together, and one that goes round more
- * channels than it remembers still trims.
- *
- * Not here: what may be published by whom, and what trimming spares (trim.lua).
+ * Not here: what may be published by whom; what is known of channels
+ * (publisher_known.c).
  */
-#include "src/buf.h"
-#include "src/clock.h"
 #include "src/keys.h"
-#include "src/log.h"
-#include "src/map.h"
 #include "src/mem.h"
 #include "src/message.h"
-#include "src/publisher.h"
+#include "src/publisher_impl.h"
 #include "src/script.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
-#define KNOWN_MAX    65536
-#define TRIM_EVERY   100 /* messages, on the average */
-#define NEW_MAXLEN   "10000"
-#define WARN_EACH_MS 60000
-
-struct known {
-	struct rd_map_node node; /* by name */
-	struct rd_list link;     /* longest unused first */
-	bool told;               /* ZADD was sent, and has not failed */
-	bool unsure;             /* it may have been lost: announce anyway */
-	size_t left;             /* messages until the next trim; at least 1 */
-	char name[];
-};
-
-/* One command under way. */
-struct request {
-	struct request *next; /* of the free list */
-	struct rd_list link;  /* on the list of those under way */
-	struct rd_publisher *owner;
-	rd_published_fn *fn; /* of a message; NULL allowed */
-	void *arg;
-	/* Of ZADD: the channel; on the heap, because few are. */
-	char *channel; /* owned */
-	size_t len;
-};
-
-struct rd_publisher {
-	struct rd_redis *link; /* borrowed until free */
-	char *prefix;          /* owned */
-	char maxlen[24];
-	struct rd_map known;
-	struct rd_list order;   /* of struct known */
-	struct rd_list busy;    /* requests under way */
-	struct request *spare;  /* free list */
-	struct rd_buf key;      /* of the command that is being made */
-	struct rd_slice *words; /* owned; the same */
-	size_t word_cap;
-	uint64_t warned_ms; /* last complaint about trimming; 0: none */
-};
-
-static size_t draw(size_t from, size_t to)
+struct publisher_request *publisher_request_new(struct rd_publisher *p)
 {
-	uint32_t r = 0;
-
-	/* Where there are no random bytes, all draw the same. */
-	(void)!getrandom(&r, sizeof(r), GRND_NONBLOCK);
-	return from + r % (to - from + 1);
-}
-
-static struct request *request_new(struct rd_publisher *p)
-{
-	struct request *r = p->spare;
+	struct publisher_request *r = p->spare;
 
 	if (r == NULL)
-		r = rd_new(struct request);
+		r = rd_new(struct publisher_request);
 	else
 		p->spare = r->next;
-	*r = (struct request){.owner = p};
+	*r = (struct publisher_request){.owner = p};
 	rd_list_init(&r->link);
 	rd_list_push(&p->busy, &r->link);
 	return r;
 }
 
-static void request_free(struct request *r)
+void publisher_request_free(struct publisher_request *r)
 {
 	struct rd_publisher *p = r->owner;
 
@@ -105,130 +44,20 @@ static void request_free(struct request *r)
 	p->spare = r;
 }
 
-static struct known *known_get(struct rd_publisher *p, struct rd_slice channel)
+int rd_publisher_look(struct rd_publisher *p, struct rd_slice channel,
+		      rd_fn *fn, void *arg)
 {
-	struct rd_map_node *node = rd_map_get(&p->known, channel);
-
-	return node == NULL ? NULL : rd_map_item(node, struct known, node);
-}
-
-static void known_drop(struct rd_publisher *p, struct known *k)
-{
-	rd_map_remove(&p->known, &k->node);
-	rd_list_remove(&k->link);
-	free(k);
-}
-
-/* The channel's record, made where there is none, and used just now. */
-static struct known *known_use(struct rd_publisher *p, struct rd_slice channel)
-{
-	struct known *k = known_get(p, channel);
-
-	if (k == NULL) {
-		if (p->known.count >= KNOWN_MAX)
-			known_drop(
-			    p, rd_list_item(p->order.next, struct known, link));
-		k = rd_alloc(sizeof(*k) + channel.len);
-		*k = (struct known){.left = draw(1, TRIM_EVERY)};
-		memcpy(k->name, channel.data, channel.len);
-		rd_map_put(&p->known, &k->node,
-			   (struct rd_slice){k->name, channel.len});
-		rd_list_init(&k->link);
-	}
-	rd_list_remove(&k->link);
-	rd_list_push(&p->order, &k->link);
-	return k;
-}
-
-static void announce(struct rd_publisher *p, struct rd_slice channel)
-{
-	rd_key_global(&p->key, p->prefix, "new");
-	/* Where it fails, followers find the channel by their scan. */
-	(void)!rd_redis_call(
-	    p->link, NULL, NULL, "XADD %b MAXLEN ~ " NEW_MAXLEN " * channel %b",
-	    rd_buf_data(&p->key), p->key.len, channel.data, channel.len);
-}
-
-static void on_known(void *arg, int err, const struct rd_reply *reply)
-{
-	struct request *r = arg;
-	struct rd_publisher *p = r->owner;
-	struct rd_slice channel = {r->channel, r->len};
-	struct known *k = known_get(p, channel);
-
-	if (err != RD_OK) {
-		if (err == RD_EREDIS)
-			rd_log(RD_LOG_WARN, "publisher.known",
-			       "channel=%.*s why=%s", RD_SLICE_ARG(channel),
-			       reply->str.data);
-		if (k != NULL) {
-			k->told = false;
-			k->unsure = true;
-		}
-	} else if (reply->integer > 0 || (k != NULL && k->unsure)) {
-		announce(p, channel);
-		if (k != NULL)
-			k->unsure = false;
-	}
-	request_free(r);
-}
-
-static int make_known(struct rd_publisher *p, struct known *k)
-{
-	struct request *r;
-	int err;
-
-	if (k->told)
-		return RD_OK;
-	r = request_new(p);
-	r->channel = rd_strndup(k->node.key.data, k->node.key.len);
-	r->len = k->node.key.len;
-	rd_key_global(&p->key, p->prefix, "channels");
-	err =
-	    rd_redis_call(p->link, on_known, r, "ZADD %b NX 0 %b",
-			  rd_buf_data(&p->key), p->key.len, r->channel, r->len);
-	if (err != RD_OK)
-		request_free(r);
-	else
-		k->told = true;
-	return err;
-}
-
-static void on_trim(void *arg, int err, const struct rd_reply *reply)
-{
-	struct rd_publisher *p = arg;
-	uint64_t now = rd_clock_ms();
-
-	if (err != RD_EREDIS ||
-	    (p->warned_ms != 0 && now - p->warned_ms < WARN_EACH_MS))
-		return;
-	p->warned_ms = now;
-	rd_log(RD_LOG_WARN, "publisher.trim", "why=%s", reply->str.data);
-}
-
-static void count(struct rd_publisher *p, struct known *k, size_t n)
-{
-	struct rd_slice key, maxlen = rd_slice_str(p->maxlen);
-
-	if (n < k->left) {
-		k->left -= n;
-		return;
-	}
-	k->left = draw(TRIM_EVERY / 2, TRIM_EVERY * 3 / 2);
-	rd_key_channel(&p->key, p->prefix, k->node.key);
-	key = rd_buf_slice(&p->key);
-	/* Where it cannot be sent, the next hundred will do it. */
-	(void)!rd_script_call(p->link, RD_SCRIPT_TRIM, &key, 1, &maxlen, 1,
-			      on_trim, p);
+	return publisher_known_trim(p, publisher_known_use(p, channel), fn,
+				    arg);
 }
 
 static void on_published(void *arg, int err, const struct rd_reply *reply)
 {
-	struct request *r = arg;
+	struct publisher_request *r = arg;
 	rd_published_fn *fn = r->fn;
 	void *fn_arg = r->arg;
 
-	request_free(r);
+	publisher_request_free(r);
 	if (fn == NULL)
 		return;
 	if (err == RD_OK)
@@ -280,68 +109,123 @@ int rd_publisher_send(struct rd_publisher *p, struct rd_slice channel,
 		      const struct rd_message *msg, rd_published_fn *fn,
 		      void *arg)
 {
-	struct known *k = known_use(p, channel);
-	struct request *r;
+	struct publisher_known *k = publisher_known_use(p, channel);
+	struct publisher_request *r;
 	size_t word_count;
-	int err = make_known(p, k);
+	int err = publisher_known_admit(p, k);
 
 	if (err != RD_OK)
 		return err;
 	/* First: it may move p->words. */
 	word_count = make_words(p, channel, msg);
-	r = request_new(p);
+	r = publisher_request_new(p);
 	r->fn = fn;
 	r->arg = arg;
 	err = rd_redis_send(p->link, on_published, r, p->words, word_count);
 	if (err != RD_OK)
-		request_free(r);
+		publisher_request_free(r);
 	else
-		count(p, k, 1);
+		publisher_known_admitted(p, k);
+	return err;
+}
+
+static void on_delayed(void *arg, int err, const struct rd_reply *reply)
+{
+	struct publisher_request *r = arg;
+	rd_delayed_fn *fn = r->late;
+	void *fn_arg = r->arg;
+
+	publisher_request_free(r);
+	if (fn == NULL)
+		return;
+	if (err == RD_OK)
+		fn(fn_arg, RD_OK, (uint64_t)rd_reply_int(reply, 0), "");
+	else
+		fn(fn_arg, err, 0,
+		   err == RD_EREDIS ? reply->str.data : rd_strerror(err));
+}
+
+int rd_publisher_later(struct rd_publisher *p, struct rd_slice channel,
+		       const struct rd_message *msg, uint64_t delay_ms,
+		       rd_delayed_fn *fn, void *arg)
+{
+	struct publisher_known *k = publisher_known_use(p, channel);
+	struct rd_slice keys[2];
+	char delay[24];
+	struct publisher_request *r;
+	size_t word_count;
+	int err = publisher_known_admit(p, k);
+
+	if (err != RD_OK)
+		return err;
+	/* The entry's words stand behind XADD, key and "*". */
+	word_count = make_words(p, channel, msg);
+	snprintf(delay, sizeof(delay), "%" PRIu64, delay_ms);
+	p->words[1] = channel;
+	p->words[2] = rd_slice_str(delay);
+	rd_key_beside(&p->beside, p->prefix, "delayed", channel);
+	keys[0] = rd_buf_slice(&p->beside);
+	keys[1] = rd_buf_slice(&p->index);
+	r = publisher_request_new(p);
+	r->late = fn;
+	r->arg = arg;
+	err = rd_script_call(p->link, RD_SCRIPT_DELAY, keys, 2, p->words + 1,
+			     word_count - 1, on_delayed, r);
+	if (err != RD_OK)
+		publisher_request_free(r);
+	else
+		publisher_known_admitted(p, k);
 	return err;
 }
 
 void rd_publisher_note(struct rd_publisher *p, struct rd_slice channel,
 		       size_t n)
 {
-	struct known *k = known_use(p, channel);
+	struct publisher_known *k = publisher_known_use(p, channel);
 
+	if (k->full)
+		p->counters.backlog_exempt += n;
 	/* Where it cannot be sent, the next message does it. */
-	if (make_known(p, k) == RD_OK)
-		count(p, k, n);
+	if (publisher_known_tell(p, k) == RD_OK)
+		publisher_known_count(p, k, n);
 }
 
-struct rd_publisher *rd_publisher_new(struct rd_loop *loop,
-				      struct rd_redis *link, const char *prefix,
-				      int64_t maxlen)
+struct rd_publisher_counters rd_publisher_counters(const struct rd_publisher *p)
+{
+	struct rd_publisher_counters c = p->counters;
+
+	c.trimmed_expired = p->trim.passed;
+	return c;
+}
+
+struct rd_publisher *rd_publisher_new(struct rd_redis *link,
+				      const struct rd_config *cfg)
 {
 	struct rd_publisher *p = rd_new(struct rd_publisher);
 
-	(void)loop;
 	p->link = link;
-	p->prefix = rd_strdup(prefix);
-	snprintf(p->maxlen, sizeof(p->maxlen), "%lld", (long long)maxlen);
+	p->prefix = rd_strdup(cfg->prefix);
+	p->limit = cfg->backlog_limit;
+	p->tell_each_ms = (uint64_t)cfg->expire_ms / 2;
+	rd_key_global(&p->index, p->prefix, "delayed");
+	rd_trim_init(&p->trim, link, p->prefix, cfg);
 	rd_map_init(&p->known);
 	rd_list_init(&p->order);
 	rd_list_init(&p->busy);
 	return p;
 }
 
-void rd_publisher_forget(struct rd_publisher *p)
-{
-	while (!rd_list_empty(&p->order))
-		known_drop(p, rd_list_item(p->order.next, struct known, link));
-}
-
 void rd_publisher_free(struct rd_publisher **pp)
 {
 	struct rd_publisher *p = *pp;
-	struct request *r;
+	struct publisher_request *r;
 
 	*pp = NULL;
 	if (p == NULL)
 		return;
 	while (!rd_list_empty(&p->busy))
-		request_free(rd_list_item(p->busy.next, struct request, link));
+		publisher_request_free(
+		    rd_list_item(p->busy.next, struct publisher_request, link));
 	while ((r = p->spare) != NULL) {
 		p->spare = r->next;
 		free(r);
@@ -349,6 +233,9 @@ void rd_publisher_free(struct rd_publisher **pp)
 	rd_publisher_forget(p);
 	rd_map_fini(&p->known);
 	rd_buf_fini(&p->key);
+	rd_buf_fini(&p->beside);
+	rd_buf_fini(&p->index);
+	rd_trim_fini(&p->trim);
 	free(p->words);
 	free(p->prefix);
 	free(p);

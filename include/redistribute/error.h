@@ -23,7 +23,8 @@
 	X(RD_EREDIS, -10, "Redis answered with an error")                      \
 	X(RD_ECONFIG, -11, "the configuration is wrong")                       \
 	X(RD_EIO, -12, "reading or writing failed")                            \
-	X(RD_ELIMIT, -13, "a limit is reached")
+	X(RD_ELIMIT, -13, "a limit is reached")                                \
+	X(RD_EBACKLOG, -14, "a team is behind: the channel takes no more now")
 
 enum rd_error {
 #define RD_ERROR_ENUM(name, value, text) name = (value),
@@ -36,9 +37,12 @@ enum rd_error {
 /* The function takes a printf format at position f, its values from a on. */
 #define RD_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
+/* Exported: handlers in shared objects may call it. */
+#define RD_PUBLIC __attribute__((visibility("default")))
+
 /* One English sentence for err, without a full stop.  Never NULL. */
-const char *rd_strerror(int err);
+RD_PUBLIC const char *rd_strerror(int err);
 /* The name of err, "RD_ETIMEOUT".  Never NULL. */
-const char *rd_errname(int err);
+RD_PUBLIC const char *rd_errname(int err);
 
 #endif

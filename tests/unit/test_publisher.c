@@ -7,18 +7,21 @@
  * name told once, and streams that stay short.
  */
 #include "src/publisher.h"
+#include "src/clock.h"
 #include "src/script.h"
 #include "tests/support/redis.h"
 
 #include <check.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define SOON 20000 /* ms, for a machine under load, or valgrind */
 
 static struct test_redis redis;
 static struct rd_loop *loop;
 static struct rd_redis *server;
+static struct rd_config cfg;
 static struct rd_publisher *pub;
 static size_t answers, good;
 static int last_err;
@@ -55,7 +58,9 @@ static void open_publisher(int64_t maxlen)
 	test_redis_start(&redis);
 	loop = rd_loop_new();
 	server = rd_redis_open(loop, &redis.uri, NULL, "pub", &ops, NULL);
-	pub = rd_publisher_new(loop, server, "rd", maxlen);
+	rd_config_init(&cfg);
+	cfg.maxlen = maxlen;
+	pub = rd_publisher_new(server, &cfg);
 	test_wait(loop, is_up, NULL, SOON, "link");
 	answers = good = 0;
 }
@@ -69,6 +74,7 @@ static void teardown(void)
 {
 	rd_redis_close(&server);
 	rd_publisher_free(&pub);
+	rd_config_fini(&cfg);
 	rd_loop_free(&loop);
 	test_redis_stop(&redis);
 }
@@ -254,6 +260,189 @@ START_TEST(test_trim_spares)
 }
 END_TEST
 
+static bool looked;
+
+static void on_looked(void *arg)
+{
+	(void)arg;
+	looked = true;
+}
+
+static bool is_true(void *arg)
+{
+	return *(bool *)arg;
+}
+
+static int try_text(const char *channel)
+{
+	struct rd_message m = {.encoding = RD_ENC_TEXT,
+			       .payload = rd_slice_str("x")};
+
+	return rd_publisher_send(pub, rd_slice_str(channel), &m, on_published,
+				 NULL);
+}
+
+static bool is_open(void *arg)
+{
+	(void)arg;
+	return try_text("b") == RD_OK;
+}
+
+/* Starts anew with another limit: what is known is forgotten. */
+static void limit_backlog(int64_t limit)
+{
+	rd_publisher_free(&pub);
+	cfg.backlog_limit = limit;
+	pub = rd_publisher_new(server, &cfg);
+}
+
+START_TEST(test_backlog)
+{
+	limit_backlog(500);
+	test_do(&redis, "XGROUP CREATE rd:ch:b g 0 MKSTREAM");
+	for (int i = 0; i < 499; i++)
+		send_text("b", "x");
+	wait_answers(499);
+	ck_assert_uint_eq(rd_publisher_counters(pub).backlog_refused, 0);
+	/* It is found out with one of the next trims. */
+	while (try_text("b") == RD_OK)
+		wait_answers(answers + 1);
+	ck_assert_int_ge((int)test_int(&redis, "XLEN rd:ch:b"), 500);
+	ck_assert_int_le((int)test_int(&redis, "XLEN rd:ch:b"), 650);
+	ck_assert_int_eq(try_text("b"), RD_EBACKLOG);
+	ck_assert_uint_eq(rd_publisher_counters(pub).backlog_refused, 2);
+	/* Emits do not stop, and are counted. */
+	rd_publisher_note(pub, rd_slice_str("b"), 7);
+	ck_assert_uint_eq(rd_publisher_counters(pub).backlog_exempt, 7);
+	/* Other channels do not suffer. */
+	send_text("other", "x");
+	/* The group catches up, and soon the channel is open again. */
+	test_do(&redis, "XREADGROUP GROUP g me COUNT 9999 NOACK STREAMS "
+			"rd:ch:b >");
+	test_wait(loop, is_open, NULL, SOON, "open again");
+}
+END_TEST
+
+START_TEST(test_look)
+{
+	limit_backlog(500);
+	test_do(&redis, "EVAL %s 0",
+		"for i = 1, 600 do "
+		"redis.call('XADD', 'rd:ch:b', '*', 'text', 'x') "
+		"redis.call('XADD', 'rd:ch:free', '*', 'text', 'x') end "
+		"redis.call('XGROUP', 'CREATE', 'rd:ch:b', 'g', '0') "
+		"redis.call('XGROUP', 'CREATE', 'rd:ch:free', 'g', '$')");
+	/* The first message finds out. */
+	ck_assert_int_eq(try_text("b"), RD_OK);
+	wait_answers(1);
+	ck_assert_int_eq(try_text("b"), RD_EBACKLOG);
+	/* Who asks before it does not publish even that. */
+	limit_backlog(500);
+	looked = false;
+	ck_assert_int_eq(
+	    rd_publisher_look(pub, rd_slice_str("b"), on_looked, NULL), RD_OK);
+	test_wait(loop, is_true, &looked, SOON, "look");
+	ck_assert_int_eq(try_text("b"), RD_EBACKLOG);
+	ck_assert_int_eq((int)test_int(&redis, "XLEN rd:ch:b"), 601);
+	/* A long channel that nobody holds back is only trimmed. */
+	looked = false;
+	ck_assert_int_eq(
+	    rd_publisher_look(pub, rd_slice_str("free"), on_looked, NULL),
+	    RD_OK);
+	test_wait(loop, is_true, &looked, SOON, "look");
+	ck_assert_int_eq(try_text("free"), RD_OK);
+	ck_assert_int_le((int)test_int(&redis, "XLEN rd:ch:free"), 300);
+}
+END_TEST
+
+static uint64_t last_due;
+
+/* When the index looks for it. */
+static uint64_t indexed(const char *channel)
+{
+	redisReply *r = test_ask(&redis, "ZSCORE rd:delayed %s", channel);
+	uint64_t due = (uint64_t)atoll(r->str);
+
+	freeReplyObject(r);
+	return due;
+}
+
+static void on_delayed(void *arg, int err, uint64_t due_ms, const char *why)
+{
+	(void)arg;
+	answers++;
+	last_err = err;
+	last_due = due_ms;
+	snprintf(last_why, sizeof(last_why), "%s", why);
+}
+
+static void delay_text(const char *channel, uint64_t delay_ms)
+{
+	struct rd_message m = {.encoding = RD_ENC_TEXT,
+			       .type = rd_slice_str("T"),
+			       .payload = rd_slice_str("hello")};
+
+	ck_assert_int_eq(rd_publisher_later(pub, rd_slice_str(channel), &m,
+					    delay_ms, on_delayed, NULL),
+			 RD_OK);
+}
+
+/* What stands in Redis is the contract of promote.lua. */
+START_TEST(test_later)
+{
+	static const char body[] = "\x94\xa4type\xa1T\xa4text\xa5hello";
+	redisReply *r;
+
+	delay_text("d", 60000);
+	wait_answers(1);
+	ck_assert_int_eq(last_err, RD_OK);
+	ck_assert_uint_ge(last_due, rd_clock_wall_ms() + 30000);
+	ck_assert_int_eq((int)test_int(&redis, "EXISTS rd:ch:d"), 0);
+	ck_assert_int_eq(announced("d"), 1);
+	r = test_ask(&redis, "ZRANGE rd:delayed:{rd:ch:d} 0 -1 WITHSCORES");
+	ck_assert_uint_eq(r->elements, 2);
+	ck_assert_uint_eq(r->element[0]->len, 16 + 10 + sizeof(body) - 1);
+	ck_assert_int_eq(strncmp(r->element[0]->str + 16, ":00000000:", 10), 0);
+	ck_assert_mem_eq(r->element[0]->str + 26, body, sizeof(body) - 1);
+	ck_assert_uint_eq((uint64_t)atoll(r->element[1]->str), last_due);
+	freeReplyObject(r);
+	ck_assert_uint_eq(indexed("d"), last_due);
+	/* The index only goes down. */
+	delay_text("d", 90000);
+	wait_answers(2);
+	ck_assert_uint_lt(indexed("d"), last_due);
+	delay_text("d", 10);
+	wait_answers(3);
+	ck_assert_uint_eq(indexed("d"), last_due);
+	/* Refused as a whole. */
+	test_do(&redis, "SET rd:delayed:{rd:ch:e} x");
+	delay_text("e", 10);
+	wait_answers(4);
+	ck_assert_int_eq(last_err, RD_EREDIS);
+	ck_assert_msg(strncmp(last_why, "WRONGTYPE ", 10) == 0, "%s", last_why);
+	ck_assert_int_eq((int)test_int(&redis, "ZCARD rd:delayed"), 1);
+}
+END_TEST
+
+/* Where channels expire, what is known is told again in time. */
+START_TEST(test_tells_again)
+{
+	rd_publisher_free(&pub);
+	cfg.expire_ms = 400;
+	pub = rd_publisher_new(server, &cfg);
+	send_text("a", "x");
+	wait_answers(1);
+	test_do(&redis, "ZREM rd:channels a");
+	send_text("a", "x");
+	wait_answers(2);
+	ck_assert_int_eq(announced("a"), 1);
+	test_turns(loop, 250);
+	send_text("a", "x");
+	wait_answers(3);
+	ck_assert_int_eq(announced("a"), 2);
+}
+END_TEST
+
 START_TEST(test_errors)
 {
 	test_do(&redis, "SET rd:ch:s x");
@@ -360,6 +549,10 @@ int main(void)
 	tcase_add_test(tc, test_known_first);
 	tcase_add_test(tc, test_trims);
 	tcase_add_test(tc, test_trim_spares);
+	tcase_add_test(tc, test_backlog);
+	tcase_add_test(tc, test_look);
+	tcase_add_test(tc, test_later);
+	tcase_add_test(tc, test_tells_again);
 	tcase_add_test(tc, test_errors);
 	tcase_add_test(tc, test_broken_link);
 	tcase_add_test(tc, test_unsure);

@@ -57,9 +57,39 @@ static void fill(const char *key, int from, int to)
 	}
 }
 
+#define TEAM_EXPIRE 10000 /* ms */
+
+/* Compares the answer; which team was passed, and who holds, "" for none. */
+static long long trim_told(const char *key, int maxlen, const char *passed,
+			   const char *holder)
+{
+	redisReply *r = test_ask(&redis, "EVAL %s 2 %s rd:teams %d %d", script,
+				 key, maxlen, TEAM_EXPIRE);
+	long long removed, left;
+
+	ck_assert_int_eq((int)r->type, REDIS_REPLY_ARRAY);
+	ck_assert_uint_eq(r->elements, 4);
+	removed = r->element[0]->integer;
+	left = r->element[1]->integer;
+	if (passed != NULL) {
+		ck_assert_uint_eq(r->element[2]->elements, *passed != '\0');
+		if (*passed != '\0')
+			ck_assert_str_eq(r->element[2]->element[0]->str,
+					 passed);
+	}
+	if (holder != NULL)
+		ck_assert_str_eq(r->element[3]->str, holder);
+	freeReplyObject(r);
+	r = test_ask(&redis, "XLEN %s", key);
+	if (r->type == REDIS_REPLY_INTEGER)
+		ck_assert_int_eq((int)left, (int)r->integer);
+	freeReplyObject(r);
+	return removed;
+}
+
 static long long trim(const char *key, int maxlen)
 {
-	return test_int(&redis, "EVAL %s 1 %s %d", script, key, maxlen);
+	return trim_told(key, maxlen, NULL, NULL);
 }
 
 static long long length(const char *key)
@@ -189,6 +219,52 @@ START_TEST(test_deleted)
 }
 END_TEST
 
+/* When the team was last alive, in ms before now. */
+static void beat(const char *team, long long ago_ms)
+{
+	redisReply *r = test_ask(&redis, "TIME");
+	long long now = atoll(r->element[0]->str) * 1000;
+
+	freeReplyObject(r);
+	test_do(&redis, "ZADD rd:teams %lld %s", now - ago_ms, team);
+}
+
+START_TEST(test_team_expires)
+{
+	fill("s", 1, 1000);
+	test_do(&redis, "XGROUP CREATE s foreign 0");
+	test_do(&redis, "XGROUP CREATE s old 0");
+	test_do(&redis, "XGROUP CREATE s live 0");
+	beat("old", TEAM_EXPIRE * 2);
+	beat("live", 1000);
+	ck_assert_int_eq((int)trim_told("s", 100, "", "foreign"), 0);
+	deliver("s", "foreign", 1000);
+	ack("s", "foreign", 1, 1000);
+	ck_assert_int_eq((int)trim_told("s", 100, "", "live"), 0);
+	deliver("s", "live", 450);
+	ack("s", "live", 1, 450);
+	ck_assert_int_eq((int)trim_told("s", 100, "old", "live"), 400);
+	/* It comes back: what is left is its own again. */
+	beat("old", 0);
+	ck_assert_int_eq((int)trim_told("s", 100, "", "old"), 0);
+	beat("old", TEAM_EXPIRE * 2);
+	test_do(&redis, "XGROUP DESTROY s live");
+	test_do(&redis, "XGROUP DESTROY s foreign");
+	ck_assert_int_eq((int)trim_told("s", 100, "old", ""), 500);
+	ck_assert_int_eq((int)trim_told("s", 100, "", ""), 0);
+}
+END_TEST
+
+/* What is no list of teams lets every group hold. */
+START_TEST(test_teams_of_wrong_type)
+{
+	fill("s", 1, 1000);
+	test_do(&redis, "XGROUP CREATE s g 0");
+	test_do(&redis, "SET rd:teams x");
+	ck_assert_int_eq((int)trim_told("s", 100, "", "g"), 0);
+}
+END_TEST
+
 START_TEST(test_bounded)
 {
 	fill("s", 1, 25000);
@@ -257,6 +333,8 @@ int main(void)
 	tcase_add_test(tc, test_set_back);
 	tcase_add_test(tc, test_huge_ids);
 	tcase_add_test(tc, test_deleted);
+	tcase_add_test(tc, test_team_expires);
+	tcase_add_test(tc, test_teams_of_wrong_type);
 	tcase_add_test(tc, test_bounded);
 	tcase_add_loop_test(tc, test_random, 0, 3);
 	suite_add_tcase(s, tc);
