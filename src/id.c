@@ -4,9 +4,6 @@
  */
 #include <redistribute/id.h>
 
-#include <inttypes.h>
-#include <stdio.h>
-
 /* Reads digits up to `stop` or the end; the index behind them, 0 for none. */
 static size_t parse_u64(struct rd_slice s, size_t at, uint64_t *n_out)
 {
@@ -42,9 +39,26 @@ int rd_id_parse(struct rd_slice text, struct rd_id *id_out)
 	return RD_OK;
 }
 
+/* In decimal; the end.  Ids are written for each message: no printf. */
+static char *put_number(char *at, uint64_t n)
+{
+	char digits[20];
+	size_t count = 0;
+
+	do
+		digits[count++] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	while (count > 0)
+		*at++ = digits[--count];
+	return at;
+}
+
 const char *rd_id_text(struct rd_id id, char buf[RD_ID_TEXT])
 {
-	snprintf(buf, RD_ID_TEXT, "%" PRIu64 "-%" PRIu64, id.ms, id.seq);
+	char *at = put_number(buf, id.ms);
+
+	*at++ = '-';
+	*put_number(at, id.seq) = '\0';
 	return buf;
 }
 

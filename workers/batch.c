@@ -17,12 +17,12 @@ struct rd_batch_word {
 	size_t at, len;
 };
 
-#define HEAD 4 /* words before the first entry */
+#define HEAD 8 /* words before those of the batch */
 
 void rd_batch_init(struct rd_batch *b)
 {
 	*b = (struct rd_batch){0};
-	b->last = &b->targets;
+	b->end = &b->targets;
 }
 
 void rd_batch_clear(struct rd_batch *b)
@@ -32,14 +32,15 @@ void rd_batch_clear(struct rd_batch *b)
 	rd_buf_clear(&b->text);
 	for (t = b->targets; t != NULL; t = next) {
 		next = t->next;
-		rd_buf_fini(&t->name);
+		rd_buf_fini(&t->label);
 		free(t);
 	}
-	rd_map_fini(&b->by_name);
+	rd_map_fini(&b->by_label);
 	b->targets = NULL;
-	b->last = &b->targets;
+	b->first = b->last = RD_ID_ZERO;
+	b->end = &b->targets;
 	b->count = b->target_count = 0;
-	b->entries = b->effects = b->bytes = 0;
+	b->entries = b->effects = b->bytes = b->plain = 0;
 }
 
 void rd_batch_fini(struct rd_batch *b)
@@ -86,38 +87,46 @@ static void add_number(struct rd_batch *b, uint64_t n)
 	add_word(b, (struct rd_batch_word){NULL, at, b->text.len - at});
 }
 
-static struct rd_target *target(struct rd_batch *b, struct rd_slice channel)
+static struct rd_target *target(struct rd_batch *b, enum rd_target_kind kind,
+				struct rd_slice name)
 {
-	struct rd_map_node *node = rd_map_get(&b->by_name, channel);
+	struct rd_buf label = RD_BUF_INIT;
+	struct rd_map_node *node;
 	struct rd_target *t;
 
-	if (node != NULL)
+	rd_buf_addc(&label, (char)('0' + kind));
+	rd_buf_addslice(&label, name);
+	node = rd_map_get(&b->by_label, rd_buf_slice(&label));
+	if (node != NULL) {
+		rd_buf_fini(&label);
 		return rd_map_item(node, struct rd_target, node);
+	}
 	t = rd_new(struct rd_target);
-	rd_buf_addslice(&t->name, channel);
+	t->kind = kind;
+	t->label = label;
+	t->name = (struct rd_slice){rd_buf_slice(&t->label).data + 1, name.len};
 	t->index = ++b->target_count;
-	rd_map_put(&b->by_name, &t->node, rd_buf_slice(&t->name));
-	*b->last = t;
-	b->last = &t->next;
+	rd_map_put(&b->by_label, &t->node, rd_buf_slice(&t->label));
+	*b->end = t;
+	b->end = &t->next;
 	return t;
-}
-
-static size_t count_kind(const struct rd_verdict *v, enum rd_effect_kind kind)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < v->count; i++)
-		n += v->effects[i].kind == kind;
-	return n;
 }
 
 static void add_emit(struct rd_batch *b, const struct rd_verdict *v,
 		     const struct rd_effect *e)
 {
-	struct rd_target *t = target(b, rd_verdict_slice(v, e->channel));
+	struct rd_slice channel = rd_verdict_slice(v, e->channel);
+	bool late = e->delay_ms > 0;
+	struct rd_target *t =
+	    target(b, late ? RD_TARGET_DELAYED : RD_TARGET_CHANNEL, channel);
 
 	t->sent++;
+	borrow_text(b, late ? "late" : "emit");
 	add_number(b, t->index);
+	if (late) {
+		borrow(b, channel);
+		add_number(b, e->delay_ms);
+	}
 	borrow_text(b, e->typed ? "4" : "2");
 	if (e->typed) {
 		borrow_text(b, "type");
@@ -130,46 +139,83 @@ static void add_emit(struct rd_batch *b, const struct rd_verdict *v,
 static void add_tally(struct rd_batch *b, const struct rd_verdict *v,
 		      const struct rd_effect *e)
 {
-	struct rd_target *t = target(b, rd_verdict_slice(v, e->channel));
+	struct rd_target *t =
+	    target(b, RD_TARGET_CHANNEL, rd_verdict_slice(v, e->channel));
 
 	if (t->sent == 0)
 		t->sent = 1;
+	borrow_text(b, "tally");
 	add_number(b, t->index);
 	borrow(b, rd_verdict_slice(v, e->name));
 	borrow(b, rd_verdict_slice(v, e->value));
 }
 
+static void add_post(struct rd_batch *b, const struct rd_verdict *v,
+		     const struct rd_effect *e)
+{
+	struct rd_target *t =
+	    target(b, RD_TARGET_MAILBOX, rd_verdict_slice(v, e->channel));
+
+	borrow_text(b, "post");
+	add_number(b, t->index);
+	add_number(b, e->word_count);
+	for (size_t i = 0; i < e->word_count; i++)
+		borrow(b, rd_verdict_slice(v, v->words[e->words_at + i]));
+}
+
 static void add_effects(struct rd_batch *b, const struct rd_verdict *v)
 {
-	add_number(b, count_kind(v, RD_EFFECT_EMIT));
+	static void (*const add[])(struct rd_batch *, const struct rd_verdict *,
+				   const struct rd_effect *) = {
+	    [RD_EFFECT_EMIT] = add_emit,
+	    [RD_EFFECT_TALLY] = add_tally,
+	    [RD_EFFECT_POST] = add_post,
+	};
+
+	add_number(b, v->count);
 	for (size_t i = 0; i < v->count; i++)
-		if (v->effects[i].kind == RD_EFFECT_EMIT)
-			add_emit(b, v, &v->effects[i]);
-	add_number(b, count_kind(v, RD_EFFECT_TALLY));
-	for (size_t i = 0; i < v->count; i++)
-		if (v->effects[i].kind == RD_EFFECT_TALLY)
-			add_tally(b, v, &v->effects[i]);
+		add[v->effects[i].kind](b, v, &v->effects[i]);
 	b->effects += v->count;
 }
 
-void rd_batch_add(struct rd_batch *b, struct rd_id id, uint64_t deliveries,
-		  const struct rd_order *order,
-		  const struct rd_verdict *verdict)
+bool rd_batch_is_plain(const struct rd_order *order,
+		       const struct rd_verdict *verdict)
+{
+	return order->verb == RD_VERB_DONE && verdict->count == 0;
+}
+
+static void add_id(struct rd_batch *b, struct rd_id id)
 {
 	char text[RD_ID_TEXT];
 	size_t at = b->text.len;
 
 	rd_buf_adds(&b->text, rd_id_text(id, text));
 	add_word(b, (struct rd_batch_word){NULL, at, b->text.len - at});
+	if (b->entries == 0 || rd_id_cmp(id, b->first) < 0)
+		b->first = id;
+	if (b->entries == 0 || rd_id_cmp(id, b->last) > 0)
+		b->last = id;
 	b->entries++;
+}
+
+void rd_batch_add(struct rd_batch *b, struct rd_id id, uint64_t deliveries,
+		  const struct rd_order *order,
+		  const struct rd_verdict *verdict, bool hold)
+{
+	add_id(b, id);
+	if (rd_batch_is_plain(order, verdict)) {
+		b->plain++;
+		return;
+	}
 	switch (order->verb) {
 	case RD_VERB_DONE:
 		borrow_text(b, "done");
 		add_effects(b, verdict);
 		break;
 	case RD_VERB_RETRY:
-		borrow_text(b, "retry");
+		borrow_text(b, hold ? "hold" : "retry");
 		add_number(b, order->failed);
+		add_number(b, order->starts);
 		add_number(b, order->delay_ms);
 		break;
 	case RD_VERB_DEAD:
@@ -177,29 +223,55 @@ void rd_batch_add(struct rd_batch *b, struct rd_id id, uint64_t deliveries,
 		add_number(b, deliveries);
 		borrow(b, order->reason);
 		borrow(b, order->error);
+		add_effects(b, verdict);
 		break;
 	}
 }
 
-const struct rd_slice *rd_batch_args(struct rd_batch *b, struct rd_slice group,
-				     struct rd_slice name,
-				     struct rd_slice channel, size_t *count_out)
+/* A number or an id that stands in text from `at` on. */
+static struct rd_slice text_from(const struct rd_batch *b, size_t at)
 {
-	size_t at = b->text.len;
+	return (struct rd_slice){rd_buf_slice(&b->text).data + at,
+				 b->text.len - at};
+}
+
+const struct rd_slice *rd_batch_args(struct rd_batch *b,
+				     const struct rd_batch_head *head,
+				     size_t *count_out)
+{
+	size_t at[4], kept = b->text.len, n = 0;
+	char id[RD_ID_TEXT];
 	const char *text;
 
-	rd_buf_addu(&b->text, b->entries);
+	at[0] = b->text.len;
+	rd_buf_adds(&b->text, rd_id_text(b->first, id));
+	at[1] = b->text.len;
+	rd_buf_adds(&b->text, rd_id_text(b->last, id));
+	at[2] = b->text.len;
+	rd_buf_addu(&b->text, b->plain);
+	at[3] = b->text.len;
+	rd_buf_addu(&b->text, b->entries - b->plain);
 	text = rd_buf_slice(&b->text).data;
-	b->args = rd_realloc(b->args, (b->count + HEAD) * sizeof(*b->args));
-	b->args[0] = group;
-	b->args[1] = name;
-	b->args[2] = channel;
-	b->args[3] = (struct rd_slice){text + at, b->text.len - at};
-	for (size_t i = 0; i < b->count; i++)
-		b->args[HEAD + i] = (struct rd_slice){
-		    b->words[i].data != NULL ? b->words[i].data
-					     : text + b->words[i].at,
-		    b->words[i].len};
-	*count_out = b->count + HEAD;
+	b->args = rd_realloc(b->args, (b->count + HEAD + 1) * sizeof(*b->args));
+	b->args[n++] = head->group;
+	b->args[n++] = head->name;
+	b->args[n++] = head->channel;
+	b->args[n++] = head->fence;
+	b->args[n++] = rd_slice_str(head->strict ? "1" : "0");
+	for (size_t i = 0; i < 3; i++)
+		b->args[n++] =
+		    (struct rd_slice){text + at[i], at[i + 1] - at[i]};
+	for (size_t i = 0; i <= b->count; i++) {
+		if (i == b->plain)
+			b->args[n++] = text_from(b, at[3]);
+		if (i < b->count)
+			b->args[n++] = (struct rd_slice){
+			    b->words[i].data != NULL ? b->words[i].data
+						     : text + b->words[i].at,
+			    b->words[i].len};
+	}
+	/* What was added is still there until the batch changes. */
+	b->text.len = kept;
+	*count_out = n;
 	return b->args;
 }

@@ -14,10 +14,19 @@
 #define RD_BATCH_EFFECTS 2000
 #define RD_BATCH_BYTES   (4 << 20)
 
-/* A channel that the batch publishes to. */
+/* What stands behind a target's name. */
+enum rd_target_kind {
+	RD_TARGET_CHANNEL, /* the stream of a channel */
+	RD_TARGET_DELAYED, /* the delayed messages of a channel */
+	RD_TARGET_MAILBOX  /* the mailbox of a gateway */
+};
+
+/* A key that the batch writes to. */
 struct rd_target {
-	struct rd_map_node node; /* by name */
-	struct rd_buf name;
+	struct rd_map_node node; /* by kind and name */
+	enum rd_target_kind kind;
+	struct rd_buf label;    /* what it is found by */
+	struct rd_slice name;   /* in label: the channel, or the gateway */
 	size_t index;           /* its number for commit.lua, from 1 */
 	size_t sent;            /* messages that go there */
 	struct rd_target *next; /* owned; in order of index */
@@ -27,12 +36,16 @@ struct rd_batch {
 	struct rd_buf text;          /* what is not borrowed */
 	struct rd_batch_word *words; /* owned; count of them */
 	size_t count, cap;
-	struct rd_map by_name;     /* targets */
+	size_t plain;              /* entries that are only acknowledged; their
+				    * ids are the first words */
+	struct rd_id first, last;  /* the smallest and the largest id */
+	struct rd_map by_label;    /* targets */
 	struct rd_target *targets; /* owned; the first */
-	struct rd_target **last;   /* where the next one is hung up */
+	struct rd_target **end;    /* where the next one is hung up */
 	size_t target_count;
 	size_t entries, effects, bytes; /* so far */
 	struct rd_slice *args;          /* owned; see rd_batch_args() */
+	struct rd_batch *next;          /* of whoever keeps several */
 };
 
 void rd_batch_init(struct rd_batch *b);
@@ -41,18 +54,25 @@ void rd_batch_fini(struct rd_batch *b);
 void rd_batch_clear(struct rd_batch *b);
 /* Is there room for one more entry? */
 bool rd_batch_has_room(const struct rd_batch *b);
-/* Appends one entry.  order and verdict are borrowed until the batch is
- * cleared. */
+/* Is nothing asked for but the acknowledgement? */
+bool rd_batch_is_plain(const struct rd_order *order,
+		       const struct rd_verdict *verdict);
+/*
+ * Appends one entry; plain ones (above) before all others.  hold: a retry
+ * keeps its place.  order and verdict are borrowed until the batch is cleared.
+ */
 void rd_batch_add(struct rd_batch *b, struct rd_id id, uint64_t deliveries,
 		  const struct rd_order *order,
-		  const struct rd_verdict *verdict);
-/*
- * The whole ARGV: group, name and channel (borrowed), the number of entries,
- * and the entries.  Borrowed until the batch changes.
- */
-const struct rd_slice *rd_batch_args(struct rd_batch *b, struct rd_slice group,
-				     struct rd_slice name,
-				     struct rd_slice channel,
+		  const struct rd_verdict *verdict, bool hold);
+
+/* Who commits what; borrowed. */
+struct rd_batch_head {
+	struct rd_slice group, name, channel, fence;
+	bool strict; /* without its fence nothing is ours */
+};
+/* The whole ARGV.  Borrowed until the batch changes. */
+const struct rd_slice *rd_batch_args(struct rd_batch *b,
+				     const struct rd_batch_head *head,
 				     size_t *count_out);
 
 #endif

@@ -14,6 +14,7 @@
 #include "src/log.h"
 #include "src/mem.h"
 #include "src/script.h"
+#include "workers/event.h"
 #include "workers/source.h"
 
 #include <stdlib.h>
@@ -28,36 +29,95 @@ static void resend(void *arg)
 
 	if (!s->self->open)
 		return; /* rd_commit_up() comes */
-	if (!s->flying && !rd_list_empty(&s->sent))
+	if (!s->flying && s->batch != NULL)
 		commit_send(s);
 	else
 		rd_task_defer(&s->commit, s->self->loop);
 }
 
+/* Only what is done has effects. */
 static void decide(struct rd_source *s, struct rd_work *work)
 {
+	struct rd_event_entry event;
+
+	uint64_t random =
+	    work->verdict.outcome == RD_OUTCOME_DONE ? 0 : rd_self_random();
+
 	work->order = rd_dispatch(&s->self->policy, &work->verdict,
-				  work->failed, rd_self_random());
+				  work->failed, work->starts, random);
+	if (work->order.verb != RD_VERB_DONE)
+		work->verdict.count = 0;
+	/* An answer that could not be stored is not tried for ever. */
+	if (!work->refused && rd_event_read(work->fields, work->field_count,
+					    &work->message, &event))
+		rd_event_settle(&event, &work->order, &work->verdict);
 }
 
-/* The next batch, unless one is under way or waits to be sent again. */
+static struct rd_batch *batch_get(struct rd_self *self)
+{
+	struct rd_batch *b = self->spare;
+
+	if (b == NULL) {
+		b = rd_new(struct rd_batch);
+		rd_batch_init(b);
+	} else {
+		self->spare = b->next;
+	}
+	return b;
+}
+
+static void batch_put(struct rd_source *s)
+{
+	if (s->batch == NULL)
+		return;
+	rd_batch_clear(s->batch);
+	s->batch->next = s->self->spare;
+	s->self->spare = s->batch;
+	s->batch = NULL;
+}
+
+void rd_commit_free_spare(struct rd_self *self)
+{
+	struct rd_batch *b;
+
+	while ((b = self->spare) != NULL) {
+		self->spare = b->next;
+		rd_batch_fini(b);
+		free(b);
+	}
+}
+
+static void add(struct rd_source *s, struct rd_work *work)
+{
+	rd_list_push(&s->sent, &work->link);
+	rd_batch_add(s->batch, work->message.id, work->deliveries, &work->order,
+		     &work->verdict, s->in_order);
+}
+
+/* The next batch, unless one is under way or waits to be sent again.  Those
+ * that ask for nothing come first. */
 static void commit_run(void *arg)
 {
 	struct rd_source *s = arg;
+	struct rd_list others, *link;
 
-	if (!rd_list_empty(&s->sent) || rd_list_empty(&s->finished) ||
+	if (s->batch != NULL || rd_list_empty(&s->finished) ||
 	    rd_timer_pending(&s->pause) || !s->self->open)
 		return;
-	rd_batch_clear(&s->batch);
-	while (!rd_list_empty(&s->finished) && rd_batch_has_room(&s->batch)) {
+	rd_list_init(&others);
+	s->batch = batch_get(s->self);
+	while (!rd_list_empty(&s->finished) && rd_batch_has_room(s->batch)) {
 		struct rd_work *work = rd_list_item(rd_list_shift(&s->finished),
 						    struct rd_work, link);
 
 		decide(s, work);
-		rd_list_push(&s->sent, &work->link);
-		rd_batch_add(&s->batch, work->message.id, work->deliveries,
-			     &work->order, &work->verdict);
+		if (rd_batch_is_plain(&work->order, &work->verdict))
+			add(s, work);
+		else
+			rd_list_push(&others, &work->link);
 	}
+	while ((link = rd_list_shift(&others)) != NULL)
+		add(s, rd_list_item(link, struct rd_work, link));
 	s->repeated = false;
 	commit_send(s);
 }
@@ -66,7 +126,6 @@ void rd_commit_init(struct rd_source *s)
 {
 	rd_list_init(&s->finished);
 	rd_list_init(&s->sent);
-	rd_batch_init(&s->batch);
 	rd_task_init(&s->commit, commit_run, s);
 	rd_timer_init(&s->pause, s->self->loop, resend, s);
 }
@@ -75,14 +134,14 @@ void rd_commit_fini(struct rd_source *s)
 {
 	rd_task_cancel(&s->commit);
 	rd_timer_stop(&s->pause);
-	rd_batch_fini(&s->batch);
+	batch_put(s);
 }
 
 void rd_commit_up(struct rd_source *s)
 {
 	s->flying = false;
 	rd_timer_stop(&s->pause);
-	if (!rd_list_empty(&s->sent))
+	if (s->batch != NULL)
 		commit_send(s);
 	else
 		rd_task_defer(&s->commit, s->self->loop);
@@ -126,6 +185,7 @@ static void count_done(struct rd_source *s, struct rd_work *work)
 	struct rd_counters *c = &s->self->counters;
 
 	c->failed += work->order.failed - work->failed;
+	c->crashes += work->verdict.outcome == RD_OUTCOME_CRASHED;
 	switch (work->order.verb) {
 	case RD_VERB_DONE:
 		c->handled++;
@@ -154,6 +214,8 @@ static void refused(struct rd_source *s, struct rd_work *work,
 	if (work->order.verb == RD_VERB_DONE) {
 		rd_verdict_clear(&work->verdict);
 		rd_verdict_fail(&work->verdict, why);
+		work->refused = true;
+		s->ops->refused(s, work);
 	} else {
 		/* Not even a retry or a dead letter: somebody put other things
 		 * under our keys.  Asked again until they are gone. */
@@ -184,7 +246,21 @@ static void settle(struct rd_source *s, struct rd_work *work,
 		else
 			s->self->counters.fenced++;
 	}
+	s->ops->settled(s, work);
 	rd_source_drop(s, work);
+}
+
+/* The answer for entry i of the batch; see commit.lua. */
+static const struct rd_reply *code_of(const struct rd_batch *b,
+				      const struct rd_reply *reply, size_t i)
+{
+	const struct rd_reply *plain = rd_reply_at(reply, 0);
+
+	if (i >= b->plain)
+		return rd_reply_at(reply, i - b->plain + 1);
+	return plain != NULL && plain->type == RD_REPLY_ARRAY
+		   ? rd_reply_at(plain, i)
+		   : plain;
 }
 
 static void committed(void *arg, int err, const struct rd_reply *reply)
@@ -209,59 +285,77 @@ static void committed(void *arg, int err, const struct rd_reply *reply)
 	}
 	rd_list_each_safe (pos, tmp, &s->sent)
 		settle(s, rd_list_item(pos, struct rd_work, link),
-		       rd_reply_at(reply, i++));
+		       code_of(s->batch, reply, i++));
+	batch_put(s);
 	fenced = s->self->counters.fenced - fenced;
-	if (fenced > 0)
-		rd_log(RD_LOG_WARN, "commit.fenced", "channel=%.*s count=%llu",
-		       RD_SLICE_ARG(s->name), (unsigned long long)fenced);
 	rd_task_defer(&s->commit, s->self->loop);
 	rd_self_wake(s->self);
+	if (fenced == 0)
+		return;
+	rd_log(RD_LOG_WARN, "commit.fenced", "channel=%.*s count=%llu",
+	       RD_SLICE_ARG(s->name), (unsigned long long)fenced);
+	s->ops->fenced(s);
 }
 
-#define OWN_KEYS 5 /* before those of the targets; see commit.lua */
+#define OWN_KEYS 6 /* before those of the targets; see commit.lua */
 
-/* Fills keys_out, and makes the channels known that are published to. */
-static void collect_keys(struct rd_source *s, struct rd_slice *keys,
-			 struct rd_buf *names)
+static void target_key(struct rd_source *s, const struct rd_target *t,
+		       struct rd_buf *key)
+{
+	const char *prefix = s->self->cfg->prefix;
+
+	switch (t->kind) {
+	case RD_TARGET_CHANNEL:
+		rd_key_channel(key, prefix, t->name);
+		rd_publisher_note(s->self->publisher, t->name, t->sent);
+		break;
+	case RD_TARGET_DELAYED:
+		rd_key_beside(key, prefix, "delayed", t->name);
+		rd_publisher_note(s->self->publisher, t->name, 0);
+		break;
+	case RD_TARGET_MAILBOX:
+		rd_key_named(key, prefix, "gw", t->name);
+		break;
+	}
+}
+
+/* Fills bufs, and makes the channels known that are published to. */
+static void collect_keys(struct rd_source *s, struct rd_buf *bufs)
 {
 	struct rd_target *t;
 	size_t i = 0;
 
-	keys[i++] = rd_buf_slice(&s->key);
-	keys[i++] = rd_buf_slice(&s->tries_key);
-	keys[i++] = rd_buf_slice(&s->later_key);
-	keys[i++] = rd_buf_slice(&s->self->dead_key);
-	keys[i++] = rd_buf_slice(&s->tally_key);
-	for (t = s->batch.targets; t != NULL; t = t->next) {
-		struct rd_slice name = rd_buf_slice(&t->name);
-
-		rd_key_channel(&names[i - OWN_KEYS], s->self->cfg->prefix,
-			       name);
-		keys[i] = rd_buf_slice(&names[i - OWN_KEYS]);
-		rd_publisher_note(s->self->publisher, name, t->sent);
-		i++;
-	}
+	rd_buf_addslice(&bufs[i++], rd_buf_slice(&s->key));
+	rd_source_key(s, "tries", &bufs[i++]);
+	rd_source_key(s, "later", &bufs[i++]);
+	rd_buf_addslice(&bufs[i++], rd_buf_slice(&s->self->dead_key));
+	rd_source_key(s, "tally", &bufs[i++]);
+	rd_key_global(&bufs[i++], s->self->cfg->prefix, "delayed");
+	for (t = s->batch->targets; t != NULL; t = t->next)
+		target_key(s, t, &bufs[i++]);
 }
 
 static void commit_send(struct rd_source *s)
 {
-	size_t targets = s->batch.target_count, args;
-	struct rd_slice *keys =
-	    rd_new_array(struct rd_slice, OWN_KEYS + targets);
-	struct rd_buf *names = rd_new_array(struct rd_buf, targets + 1);
+	size_t n = OWN_KEYS + s->batch->target_count, args;
+	struct rd_slice *keys = rd_new_array(struct rd_slice, n);
+	struct rd_buf *bufs = rd_new_array(struct rd_buf, n);
+	const struct rd_batch_head head = {s->self->team,
+					   rd_slice_str(s->self->name), s->name,
+					   rd_buf_slice(&s->fence), s->strict};
 	const struct rd_slice *argv;
 
-	collect_keys(s, keys, names);
-	argv = rd_batch_args(&s->batch, s->self->team,
-			     rd_slice_str(s->self->name), s->name, &args);
-	if (rd_script_call(s->self->redis, RD_SCRIPT_COMMIT, keys,
-			   OWN_KEYS + targets, argv, args, committed,
-			   s) == RD_OK)
+	collect_keys(s, bufs);
+	for (size_t i = 0; i < n; i++)
+		keys[i] = rd_buf_slice(&bufs[i]);
+	argv = rd_batch_args(s->batch, &head, &args);
+	if (rd_script_call(s->self->redis, RD_SCRIPT_COMMIT, keys, n, argv,
+			   args, committed, s) == RD_OK)
 		s->flying = true;
 	else
 		rd_timer_start(&s->pause, PAUSE_MS);
-	for (size_t i = 0; i < targets; i++)
-		rd_buf_fini(&names[i]);
-	free(names);
+	for (size_t i = 0; i < n; i++)
+		rd_buf_fini(&bufs[i]);
+	free(bufs);
 	free(keys);
 }

@@ -15,6 +15,7 @@
 /* The team's rules; from the options of the same names. */
 struct rd_policy {
 	uint32_t max_attempts;
+	uint32_t max_crashes;
 	uint64_t retry_delay_ms;
 	uint64_t retry_limit_ms;
 };
@@ -24,19 +25,21 @@ enum rd_verb { RD_VERB_DONE, RD_VERB_RETRY, RD_VERB_DEAD };
 struct rd_order {
 	enum rd_verb verb;
 	uint32_t failed;        /* attempts that failed, this one included */
+	uint32_t starts;        /* of RD_VERB_RETRY: starts alone that count */
 	uint64_t delay_ms;      /* of RD_VERB_RETRY */
-	struct rd_slice reason; /* of RD_VERB_DEAD: "attempts", or the
-				 * handler's own; borrowed from the verdict */
+	struct rd_slice reason; /* of RD_VERB_DEAD: "attempts", "crashes", or
+				 * the handler's own; borrowed from the verdict
+				 */
 	struct rd_slice error;  /* what the last attempt failed of; may be
 				 * empty; borrowed likewise */
 };
 
 /*
- * failed: attempts that failed before this one; random: any number, for the
- * jitter.
+ * failed: attempts that failed before this one; starts: times that it was run
+ * alone, this one included; random: any number, for the jitter.
  */
 struct rd_order rd_dispatch(const struct rd_policy *policy,
 			    const struct rd_verdict *verdict, uint32_t failed,
-			    uint64_t random);
+			    uint32_t starts, uint64_t random);
 
 #endif

@@ -7,12 +7,11 @@
  * goes to the log.  Nothing here ever waits for the child: lines are written
  * as far as the pipe takes them, and answers are always read.
  *
- * Children crash, hang, and print nonsense.  A message counts as failed only
- * if its line had been read when the child died; what is still in the pipe
- * goes to the next child as if nothing had been.  A message that failed before
- * is given alone, so that the innocent of a batch part from the one that
- * kills.  The clock of handler-timeout runs for the oldest message without an
- * answer: it is the one that the child is working on.
+ * Children crash, hang, and print nonsense.  A message is suspected only if its
+ * line had been read when the child died; what is still in the pipe goes to
+ * the next child as if nothing had been.  The clock of handler-timeout runs for
+ * the oldest message without an answer: it is the one that the child is working
+ * on.
  */
 #include "src/clock.h"
 #include "src/log.h"
@@ -55,7 +54,6 @@ struct exec {
 	struct rd_list waiting;  /* works not yet given to the child */
 	struct rd_list running;  /* works without an answer, in order of seq */
 	size_t running_count;
-	bool alone;              /* what runs has failed before */
 	uint64_t seq;            /* of the last line */
 	struct rd_buf out;       /* lines for the child */
 	uint64_t lined, written; /* bytes put into out, and taken from it, for
@@ -235,7 +233,6 @@ static void give_line(struct exec *e, struct rd_work *work)
 	e->lined += e->out.len - before;
 	work->end = e->lined;
 	work->start_us = rd_clock_us();
-	e->alone = work->failed > 0;
 	rd_list_remove(&work->link);
 	rd_list_push(&e->running, &work->link);
 	e->running_count++;
@@ -261,8 +258,6 @@ static void pump(struct exec *e)
 		struct rd_work *work =
 		    rd_list_item(e->waiting.next, struct rd_work, link);
 
-		if (e->running_count > 0 && (work->failed > 0 || e->alone))
-			break;
 		give_line(e, work);
 	}
 	write_out(e);
@@ -307,7 +302,8 @@ static void describe(const struct exec *e, int status, struct rd_buf *out)
 		rd_spawn_describe(status, out);
 }
 
-/* Those that it had read failed with it; the others wait for the next one. */
+/* One of those that it had read has ended it; the others wait for the next
+ * child.  Of those, one that was too slow failed, and nobody else. */
 static void blame_running(struct exec *e, uint64_t taken, struct rd_slice why)
 {
 	struct rd_list *place = e->waiting.next, *link;
@@ -320,6 +316,8 @@ static void blame_running(struct exec *e, uint64_t taken, struct rd_slice why)
 		if (blame) {
 			rd_verdict_clear(&work->verdict);
 			rd_verdict_fail(&work->verdict, why);
+			if (e->late == NULL)
+				work->verdict.outcome = RD_OUTCOME_CRASHED;
 			finish(e, work);
 			continue;
 		}
@@ -327,7 +325,6 @@ static void blame_running(struct exec *e, uint64_t taken, struct rd_slice why)
 		e->running_count--;
 		rd_list_insert(place, link);
 	}
-	e->alone = false;
 	watch_time(e);
 }
 
@@ -425,7 +422,7 @@ struct rd_runner *rd_exec_open(struct rd_loop *loop, const char *command,
 {
 	struct exec *e = rd_new(struct exec);
 
-	e->runner = (struct rd_runner){exec_give, exec_close};
+	e->runner = (struct rd_runner){.give = exec_give, .close = exec_close};
 	e->loop = loop;
 	e->command = command;
 	e->timeout_ms = timeout_ms;

@@ -7,13 +7,14 @@
 
 #include "workers/runner.h"
 
+struct rd_config;
+
 /*
- * Opens what a specification names: "log", "statistic[:ARGS]" or
- * "exec:COMMAND".  RD_ECONFIG with a sentence in why for anything else.  spec
- * is borrowed.
+ * Opens what cfg->handler names.  RD_ECONFIG with a sentence in why where there
+ * is no such handler, or it refuses its arguments.  cfg is borrowed.
  */
-RD_MUST_CHECK int rd_handlers_open(struct rd_loop *loop, const char *spec,
-				   uint64_t timeout_ms,
+RD_MUST_CHECK int rd_handlers_open(struct rd_loop *loop,
+				   const struct rd_config *cfg,
 				   const struct rd_runner_ops *ops, void *arg,
 				   struct rd_runner **runner_out,
 				   struct rd_buf *why);

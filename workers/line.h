@@ -8,17 +8,23 @@
 
 #include "src/member.h"
 
-#include "workers/verdict.h"
+#include "workers/event.h"
 
+/* Makes one line of the valid JSON that stands in out from there on. */
+void rd_line_flatten(struct rd_buf *out, size_t from);
 /* Appends the line of one message, with its newline. */
 void rd_line_message(struct rd_buf *out, uint64_t seq, struct rd_slice channel,
 		     const struct rd_message *msg, uint64_t deliveries);
+/* The same for a server event; msg is the entry that holds it. */
+void rd_line_event(struct rd_buf *out, uint64_t seq,
+		   const struct rd_event_entry *event,
+		   const struct rd_message *msg, uint64_t deliveries);
 
 /* Two documents and a buffer, used again for each line; zero to start. */
 struct rd_line_reader {
 	struct rd_members answer;
 	struct rd_members list;
-	struct rd_members emit;
+	struct rd_members item;
 	struct rd_buf bytes;
 };
 void rd_line_fini(struct rd_line_reader *r);

@@ -37,6 +37,9 @@ struct rd_peers {
 	int64_t ahead;        /* Redis' clock minus our monotonic one, ms */
 	bool joined;          /* a beat of this connection was answered */
 	bool left;            /* no more beats */
+	bool beating;         /* a beat's answer is awaited */
+	uint64_t sent_ms;     /* when that beat was sent */
+	uint64_t sure_ms;     /* see rd_peers_sure_until_ms(); 0: unknown */
 	struct rd_timer beat; /* each third of a lease */
 	struct rd_timer
 	    expiry;          /* the next end of a lease that is not renewed */
@@ -137,11 +140,13 @@ static void beaten(void *arg, int err, const struct rd_reply *reply)
 {
 	struct rd_peers *c = arg;
 
+	c->beating = false;
 	if (err == RD_EREDIS)
 		rd_log(RD_LOG_ERROR, "team.beat", "error=%.*s",
 		       RD_SLICE_ARG(rd_reply_str(reply)));
 	if (err != RD_OK || c->left)
 		return;
+	c->sure_ms = c->sent_ms + (uint64_t)c->self->cfg->lease_ms * 4 / 5;
 	c->ahead =
 	    rd_reply_int(rd_reply_at(reply, 0), 0) - (int64_t)rd_clock_ms();
 	learn(c, reply, 3);
@@ -157,19 +162,30 @@ static void beaten(void *arg, int err, const struct rd_reply *reply)
 static void beat(void *arg)
 {
 	struct rd_peers *c = arg;
-	struct rd_slice key = rd_buf_slice(&c->self->team_key);
-	struct rd_slice args[2];
+	struct rd_buf teams = RD_BUF_INIT;
+	struct rd_slice keys[2], args[3];
 	char lease[24];
+	int err;
 
 	rd_timer_start(&c->beat, (uint64_t)c->self->cfg->lease_ms / 3);
+	/* One at a time: an answer must be known to belong to its beat. */
+	if (c->beating)
+		return;
 	snprintf(lease, sizeof(lease), "%lld",
 		 (long long)c->self->cfg->lease_ms);
+	rd_key_global(&teams, c->self->cfg->prefix, "teams");
+	keys[0] = rd_buf_slice(&c->self->team_key);
+	keys[1] = rd_buf_slice(&teams);
 	args[0] = rd_slice_str(c->self->name);
 	args[1] = rd_slice_str(lease);
-	if (rd_script_call(c->self->redis, RD_SCRIPT_BEAT, &key, 1, args, 2,
-			   beaten, c) != RD_OK) {
-		/* rd_peers_up() comes. */
-	}
+	args[2] = c->self->team;
+	err = rd_script_call(c->self->redis, RD_SCRIPT_BEAT, keys, 2, args, 3,
+			     beaten, c);
+	rd_buf_fini(&teams);
+	if (err != RD_OK)
+		return; /* rd_peers_up() comes */
+	c->beating = true;
+	c->sent_ms = rd_clock_ms();
 }
 
 struct rd_peers *rd_peers_new(struct rd_self *self,
@@ -263,4 +279,9 @@ bool rd_peers_lives(const struct rd_peers *c, struct rd_slice name)
 
 	return node != NULL &&
 	       rd_map_item(node, struct mate, node)->until >= redis_now(c);
+}
+
+uint64_t rd_peers_sure_until_ms(const struct rd_peers *c)
+{
+	return c->sure_ms;
 }

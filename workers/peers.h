@@ -32,5 +32,12 @@ RD_MUST_CHECK int rd_peers_leave(struct rd_peers *peers, rd_reply_fn *fn,
 				 void *arg);
 /* Did it live, when we looked last? */
 bool rd_peers_lives(const struct rd_peers *peers, struct rd_slice name);
+/*
+ * Until when, by rd_clock_ms(), what we lease is ours whatever we do not hear:
+ * four fifths of the lease after the last answered beat was sent; the rest is
+ * for clocks that differ and a turn that takes long.  0: none was answered yet.
+ * Who counted as dead before that beat (lapsed) may have lost it all the same.
+ */
+uint64_t rd_peers_sure_until_ms(const struct rd_peers *peers);
 
 #endif

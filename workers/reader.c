@@ -26,7 +26,7 @@
 
 struct rd_reader {
 	struct rd_self *self;       /* borrowed */
-	struct rd_source **sources; /* borrowed; count of them */
+	struct rd_shared **sources; /* borrowed; count of them */
 	size_t count;
 	struct rd_redis *link;
 	char name[RD_CONSUMER_MAX + 16]; /* of the link */
@@ -46,16 +46,16 @@ struct rd_reader {
 	struct rd_timer interrupt; /* repeats CLIENT UNBLOCK */
 };
 
-static struct rd_source *source_at(const struct rd_reader *r, size_t i)
+static struct rd_shared *source_at(const struct rd_reader *r, size_t i)
 {
 	return r->sources[(r->turn + i) % r->count];
 }
 
-static struct rd_source *source_of(const struct rd_reader *r,
+static struct rd_shared *source_of(const struct rd_reader *r,
 				   struct rd_slice key)
 {
 	for (size_t i = 0; i < r->count; i++)
-		if (rd_slice_eq(rd_buf_slice(&r->sources[i]->key), key))
+		if (rd_slice_eq(rd_buf_slice(&r->sources[i]->source.key), key))
 			return r->sources[i];
 	return NULL;
 }
@@ -66,22 +66,7 @@ static size_t ready_count(const struct rd_reader *r)
 	size_t n = 0;
 
 	for (size_t i = 0; i < r->count; i++)
-		n += r->sources[i]->ready;
-	return n;
-}
-
-static size_t take_entries(struct rd_source *s, const struct rd_reply *list)
-{
-	struct rd_entries it = rd_entries_of(list);
-	struct rd_entry entry;
-	size_t n = 0;
-
-	while (rd_entries_next(&it, &entry)) {
-		if (entry.fields == NULL)
-			continue;
-		rd_source_take(s, &entry, 1, 0);
-		n++;
-	}
+		n += rd_shared_readable(r->sources[i]);
 	return n;
 }
 
@@ -91,7 +76,7 @@ static void trouble(struct rd_reader *r, const struct rd_reply *reply)
 	rd_log(RD_LOG_WARN, "reader.error", "error=%.*s",
 	       RD_SLICE_ARG(rd_reply_str(reply)));
 	for (size_t i = 0; i < r->count; i++)
-		r->sources[i]->ready = false;
+		r->sources[i]->source.ready = false;
 	rd_timer_start(&r->again, AGAIN_MS);
 }
 
@@ -100,8 +85,8 @@ static void again(void *arg)
 	struct rd_reader *r = arg;
 
 	for (size_t i = 0; i < r->count; i++)
-		if (!r->sources[i]->ready)
-			rd_source_ensure(r->sources[i]);
+		if (!r->sources[i]->source.ready)
+			rd_shared_ensure(r->sources[i]);
 }
 
 static void read_done(void *arg, int err, const struct rd_reply *reply)
@@ -120,11 +105,11 @@ static void read_done(void *arg, int err, const struct rd_reply *reply)
 	if (err != RD_OK)
 		return;
 	for (size_t i = 0; (pair = rd_reply_at(reply, i)) != NULL; i++) {
-		struct rd_source *s =
+		struct rd_shared *s =
 		    source_of(r, rd_reply_str(rd_reply_at(pair, 0)));
 
 		if (s != NULL)
-			n += take_entries(s, rd_reply_at(pair, 1));
+			n += rd_source_adopt(&s->source, rd_reply_at(pair, 1));
 	}
 	r->turn = (r->turn + 1) % r->count;
 	if (n > 0)
@@ -156,8 +141,8 @@ static void send_read(struct rd_reader *r, size_t count, size_t streams)
 	argv[n++] = rd_slice_str("STREAMS");
 	first = n;
 	for (i = 0; i < r->count && n < first + streams; i++)
-		if (source_at(r, i)->ready)
-			argv[n++] = rd_buf_slice(&source_at(r, i)->key);
+		if (rd_shared_readable(source_at(r, i)))
+			argv[n++] = rd_buf_slice(&source_at(r, i)->source.key);
 	for (i = 0; i < streams; i++)
 		argv[n++] = rd_slice_str(">");
 	if (r->blocking)
@@ -182,7 +167,7 @@ static void read_more(struct rd_reader *r)
 		send_read(r, each > 0 ? each : 1, streams);
 		return;
 	}
-	while (!source_at(r, 0)->ready)
+	while (!rd_shared_readable(source_at(r, 0)))
 		r->turn++;
 	r->single = 1;
 	send_read(r, room, 1);
@@ -204,14 +189,14 @@ static void add_missing(struct rd_reader *r, struct rd_id id)
 static void sweep_done(void *arg, int err, const struct rd_reply *reply)
 {
 	struct rd_reader *r = arg;
-	struct rd_source *s = r->sources[r->sweep_at - 1];
+	struct rd_shared *s = r->sources[r->sweep_at - 1];
 	size_t n = err == RD_OK ? reply->count : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct rd_id id =
 		    rd_reply_id(rd_reply_at(rd_reply_at(reply, i), 0));
 
-		if (!rd_source_holds(s, id))
+		if (!rd_source_holds(&s->source, id))
 			add_missing(r, id);
 		r->sweep_from = rd_id_next(id);
 	}
@@ -235,14 +220,15 @@ static void sweep_next(struct rd_reader *r)
 	struct rd_slice key;
 	char from[RD_ID_TEXT];
 
-	while (r->sweep_at <= r->count && !r->sources[r->sweep_at - 1]->ready)
+	while (r->sweep_at <= r->count &&
+	       !r->sources[r->sweep_at - 1]->source.ready)
 		r->sweep_at++;
 	if (r->sweep_at > r->count) {
 		r->sweep_at = 0;
 		rd_self_wake(r->self);
 		return;
 	}
-	key = rd_buf_slice(&r->sources[r->sweep_at - 1]->key);
+	key = rd_buf_slice(&r->sources[r->sweep_at - 1]->source.key);
 	if (rd_redis_call(r->link, sweep_done, r, "XPENDING %b %b %s + %d %s",
 			  key.data, key.len, r->self->team.data,
 			  r->self->team.len, rd_id_text(r->sweep_from, from),
@@ -325,7 +311,7 @@ bool rd_reader_idle(const struct rd_reader *r)
 }
 
 struct rd_reader *rd_reader_open(struct rd_self *self, const struct rd_uri *uri,
-				 struct rd_tls *tls, struct rd_source **sources,
+				 struct rd_tls *tls, struct rd_shared **sources,
 				 size_t count)
 {
 	static const struct rd_redis_ops ops = {link_up, link_down, NULL};

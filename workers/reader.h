@@ -6,7 +6,7 @@
 #ifndef RD_WORKERS_READER_H
 #define RD_WORKERS_READER_H
 
-#include "workers/source.h"
+#include "workers/shared.h"
 
 /* XREADGROUP BLOCK costs Redis something for each stream. */
 #define RD_READER_SOURCES 64
@@ -15,7 +15,7 @@ struct rd_reader;
 
 /* sources: count of them, borrowed until close; uri and tls likewise. */
 struct rd_reader *rd_reader_open(struct rd_self *self, const struct rd_uri *uri,
-				 struct rd_tls *tls, struct rd_source **sources,
+				 struct rd_tls *tls, struct rd_shared **sources,
 				 size_t count);
 void rd_reader_close(struct rd_reader **reader);
 /* Reads, where nothing is being read, there is room, and we are not quiet. */

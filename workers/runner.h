@@ -14,18 +14,27 @@
 struct rd_runner;
 
 struct rd_runner_ops {
-	/* A work comes back; its verdict is there.  Called from the loop. */
+	/* A work comes back; its verdict is there, or it was skipped.  Called
+	 * from the loop. */
 	void (*done)(void *arg, struct rd_work *work);
 	/*
-	 * This work has been running for longer than handler-timeout, and
-	 * nothing can stop it but the end of this process.  It is still the
-	 * runner's.
+	 * The handler has been running for longer than handler-timeout, and
+	 * nothing can stop it but the end of this process: on one work, or on
+	 * a batch of count.  They are still the runner's, which never gives
+	 * them back, nor runs another.  Called once.
 	 */
-	void (*stuck)(void *arg, const struct rd_work *work);
+	void (*stuck)(void *arg, const struct rd_work *const *works,
+		      size_t count);
 };
 
 /* First member of every runner. */
 struct rd_runner {
+	/*
+	 * It runs works one after another, in the order in which they were
+	 * given, and looks at their gates: then all that is there may be given
+	 * to it.  Else whoever wants order gives one at a time.
+	 */
+	bool serial;
 	/* Takes one work. */
 	void (*give)(struct rd_runner *runner, struct rd_work *work);
 	/*
@@ -47,15 +56,18 @@ static inline void rd_runner_close(struct rd_runner **r)
 	*r = NULL;
 }
 
+struct rd_config;
 struct rd_handler;
 
 /*
- * A thread that runs a handler of this program.  args: what stands behind its
- * name.  RD_ECONFIG with a sentence in why where its open() refuses.
+ * A thread that runs a C handler.  args: what stands behind its name; cfg:
+ * handler-timeout, and batch, the most that the batch form is given.
+ * RD_ECONFIG with a sentence in why where its open() refuses.
  */
 RD_MUST_CHECK int rd_thread_open(struct rd_loop *loop,
+				 const struct rd_config *cfg,
 				 const struct rd_handler *handler,
-				 const char *args, uint64_t timeout_ms,
+				 const char *args,
 				 const struct rd_runner_ops *ops, void *arg,
 				 struct rd_runner **runner_out,
 				 struct rd_buf *why);

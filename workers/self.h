@@ -11,25 +11,28 @@
 #include "src/publisher.h"
 
 #include "workers/dispatch.h"
+#include "workers/gauge.h"
 #include "workers/pace.h"
 
 /* "<node>:<index>.<incarnation>" */
 #define RD_CONSUMER_MAX (RD_NAME_MAX + 64)
 
+struct rd_batch;
+struct rd_intake;
 struct rd_runner;
 
 /* All count from the start of the process. */
 struct rd_counters {
-	uint64_t handled;    /* acknowledged as done */
-	uint64_t emitted;    /* messages that their commits published */
-	uint64_t failed;     /* attempts that failed */
-	uint64_t retried;    /* put off */
-	uint64_t dead;       /* buried */
-	uint64_t fenced;     /* no longer ours when they were committed */
-	uint64_t rescued;    /* taken over from the dead */
-	uint64_t regained;   /* our own, whose delivery never reached us */
-	uint64_t lost;       /* pending, but gone from the stream */
-	uint64_t handler_us; /* time that handlers took */
+	uint64_t handled;  /* acknowledged as done */
+	uint64_t emitted;  /* messages that their commits published */
+	uint64_t failed;   /* attempts that failed */
+	uint64_t retried;  /* put off */
+	uint64_t dead;     /* buried */
+	uint64_t crashes;  /* runs that ended whoever ran them */
+	uint64_t fenced;   /* no longer ours when they were committed */
+	uint64_t rescued;  /* taken over from the dead */
+	uint64_t regained; /* our own, whose delivery never reached us */
+	uint64_t lost;     /* pending, but gone from the stream */
 };
 
 struct rd_self {
@@ -38,6 +41,8 @@ struct rd_self {
 	struct rd_redis *redis;         /* borrowed: everything but reading */
 	struct rd_publisher *publisher; /* borrowed: makes channels known */
 	struct rd_runner *runner;       /* borrowed: the handler */
+	struct rd_intake *intake;       /* borrowed: the way to it */
+	struct rd_batch *spare;         /* owned: emptied ones, in a row */
 	char name[RD_CONSUMER_MAX];     /* the consumer's name */
 	struct rd_slice team;           /* borrowed from cfg */
 	struct rd_buf team_key;         /* zset of the living */
@@ -45,8 +50,10 @@ struct rd_self {
 	struct rd_policy policy;
 	struct rd_counters counters;
 	struct rd_pace pace;
+	struct rd_gauge gauge;
 	size_t unhandled; /* messages given to the handler, not yet answered */
 	size_t in_hand;   /* the same, and those not yet committed */
+	size_t judged;    /* of those: with a verdict, not yet committed */
 	size_t asked;     /* so many at most are on their way: take-overs */
 	size_t reading;   /* the same: reads, which may wait for long */
 	bool quiet;       /* take nothing new */

@@ -1,27 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * source.c -- one shared channel: its keys, its group, its hand; see source.h.
+ * source.c -- the hand of one channel; see source.h.
  *
- * The group begins at 0: what was published before the team existed is work
- * too.  It goes away only with its key (DEL, FLUSHALL, a Redis that comes back
- * without its data), and then it is made again by whoever notices.
+ * What is in the hand is known by its id, so an entry that Redis hands over
+ * twice, because an answer was lost, is taken once.
  */
 #include "workers/source.h"
 #include "src/clock.h"
 #include "src/log.h"
 #include "src/mem.h"
-#include "workers/runner.h"
+#include "workers/event.h"
 
 #include <stdlib.h>
 
-#define AGAIN_MS 1000 /* between attempts to create a group */
-
-static void ensure_again(void *arg)
+void rd_source_init(struct rd_source *s, struct rd_self *self,
+		    const struct rd_source_ops *ops, struct rd_slice name)
 {
-	rd_source_ensure(arg);
+	s->ops = ops;
+	s->self = self;
+	s->name = name;
+	rd_key_channel(&s->key, self->cfg->prefix, name);
+	rd_map_init(&s->hand);
+	rd_commit_init(s);
+	rd_later_init(s);
 }
 
-static void beside(struct rd_source *s, const char *kind, struct rd_buf *out)
+void rd_source_fini(struct rd_source *s)
+{
+	struct rd_map_node *node;
+
+	while ((node = rd_map_next(&s->hand, NULL)) != NULL)
+		rd_source_drop(s, rd_map_item(node, struct rd_work, node));
+	rd_map_fini(&s->hand);
+	rd_commit_fini(s);
+	rd_later_fini(s);
+	rd_buf_fini(&s->key);
+	rd_buf_fini(&s->fence);
+}
+
+bool rd_source_idle(const struct rd_source *s)
+{
+	return s->hand.count == 0 && !s->flying && !s->taking;
+}
+
+void rd_source_key(const struct rd_source *s, const char *kind,
+		   struct rd_buf *out)
 {
 	struct rd_buf full = RD_BUF_INIT;
 
@@ -30,104 +53,6 @@ static void beside(struct rd_source *s, const char *kind, struct rd_buf *out)
 	rd_buf_addslice(&full, s->self->team);
 	rd_key_beside(out, s->self->cfg->prefix, rd_buf_text(&full), s->name);
 	rd_buf_fini(&full);
-}
-
-struct rd_source *rd_source_new(struct rd_self *self,
-				const struct rd_peers *peers, const char *name)
-{
-	struct rd_source *s = rd_new(struct rd_source);
-
-	s->self = self;
-	s->peers = peers;
-	s->name = rd_slice_str(name);
-	rd_key_channel(&s->key, self->cfg->prefix, s->name);
-	beside(s, "tries", &s->tries_key);
-	beside(s, "later", &s->later_key);
-	beside(s, "tally", &s->tally_key);
-	rd_timer_init(&s->again, self->loop, ensure_again, s);
-	rd_map_init(&s->hand);
-	rd_commit_init(s);
-	rd_rescue_init(s);
-	return s;
-}
-
-static void drop_all(struct rd_source *s)
-{
-	struct rd_map_node *node;
-
-	while ((node = rd_map_next(&s->hand, NULL)) != NULL) {
-		struct rd_work *work = rd_map_item(node, struct rd_work, node);
-
-		rd_list_remove(&work->link);
-		rd_source_drop(s, work);
-	}
-	rd_map_fini(&s->hand);
-}
-
-void rd_source_free(struct rd_source **source)
-{
-	struct rd_source *s = *source;
-
-	if (s == NULL)
-		return;
-	rd_timer_stop(&s->again);
-	drop_all(s);
-	rd_commit_fini(s);
-	rd_rescue_fini(s);
-	rd_buf_fini(&s->key);
-	rd_buf_fini(&s->tries_key);
-	rd_buf_fini(&s->later_key);
-	rd_buf_fini(&s->tally_key);
-	free(s);
-	*source = NULL;
-}
-
-static void ensured(void *arg, int err, const struct rd_reply *reply)
-{
-	struct rd_source *s = arg;
-
-	s->asked = false;
-	if (err == RD_EREDIS && rd_reply_is_error(reply, "BUSYGROUP"))
-		err = RD_OK;
-	if (err == RD_EUNKNOWN)
-		return; /* rd_source_up() comes */
-	s->tried = true;
-	if (err != RD_OK) {
-		rd_log(RD_LOG_ERROR, "source.group", "channel=%.*s error=%.*s",
-		       RD_SLICE_ARG(s->name),
-		       RD_SLICE_ARG(rd_reply_str(reply)));
-		rd_timer_start(&s->again, AGAIN_MS);
-	} else if (!s->ready) {
-		s->ready = true;
-		rd_rescue_survey(s);
-		rd_rescue_look(s);
-	}
-	rd_self_wake(s->self);
-}
-
-void rd_source_ensure(struct rd_source *s)
-{
-	struct rd_slice key = rd_buf_slice(&s->key);
-
-	s->ready = false;
-	rd_timer_stop(&s->again);
-	if (s->asked)
-		return;
-	/* A channel becomes known before its key exists. */
-	rd_publisher_note(s->self->publisher, s->name, 0);
-	if (rd_redis_call(s->self->redis, ensured, s,
-			  "XGROUP CREATE %b %b 0 MKSTREAM", key.data, key.len,
-			  s->self->team.data, s->self->team.len) == RD_OK)
-		s->asked = true;
-	else
-		rd_timer_start(&s->again, AGAIN_MS);
-}
-
-void rd_source_up(struct rd_source *s)
-{
-	s->asked = false;
-	rd_commit_up(s);
-	rd_source_ensure(s);
 }
 
 static struct rd_slice id_key(const struct rd_id *id)
@@ -140,37 +65,70 @@ bool rd_source_holds(const struct rd_source *s, struct rd_id id)
 	return rd_map_get(&s->hand, id_key(&id)) != NULL;
 }
 
-void rd_source_take(struct rd_source *s, const struct rd_entry *entry,
-		    uint64_t deliveries, uint32_t failed)
+static void put(struct rd_source *s, struct rd_work *work)
 {
-	struct rd_self *self = s->self;
-	struct rd_work *work;
-
-	if (rd_source_holds(s, entry->id))
-		return;
-	work = rd_work_new(s, entry, deliveries, failed);
 	rd_map_put(&s->hand, &work->node, id_key(&work->message.id));
-	if (self->unhandled++ == 0)
-		rd_pace_busy(&self->pace, rd_clock_us());
-	self->in_hand++;
-	rd_runner_give(self->runner, work);
+	s->self->in_hand++;
+}
+
+size_t rd_source_adopt(struct rd_source *s, const struct rd_reply *rows)
+{
+	const struct rd_reply *row;
+	struct rd_event_entry event;
+	size_t n = 0;
+
+	for (size_t i = 0; (row = rd_reply_at(rows, i)) != NULL; i++) {
+		struct rd_entry entry = {rd_reply_id(rd_reply_at(row, 0)),
+					 rd_reply_at(row, 1)};
+		struct rd_work *work;
+
+		if (entry.fields == NULL ||
+		    entry.fields->type != RD_REPLY_ARRAY ||
+		    rd_source_holds(s, entry.id))
+			continue;
+		work = rd_work_new(
+		    s, &entry, (uint64_t)rd_reply_int(rd_reply_at(row, 2), 1),
+		    (uint32_t)rd_reply_int(rd_reply_at(row, 3), 0));
+		work->starts = (uint32_t)rd_reply_int(rd_reply_at(row, 4), 0);
+		work->has_deadline =
+		    rd_event_read(work->fields, work->field_count,
+				  &work->message, &event) &&
+		    event.ask.len > 0;
+		put(s, work);
+		s->ops->taken(s, work);
+		n++;
+	}
+	return n;
+}
+
+void rd_source_lost(struct rd_source *s, const struct rd_reply *ids)
+{
+	size_t n = ids == NULL ? 0 : ids->count;
+
+	s->self->counters.lost += n;
+	if (n > 0)
+		rd_log(RD_LOG_WARN, "message.lost",
+		       "channel=%.*s count=%zu first=%.*s",
+		       RD_SLICE_ARG(s->name), n,
+		       RD_SLICE_ARG(rd_reply_str(rd_reply_at(ids, 0))));
 }
 
 void rd_source_finished(struct rd_source *s, struct rd_work *work)
 {
-	struct rd_self *self = s->self;
-
-	rd_pace_done(&self->pace, rd_clock_us(), --self->unhandled);
-	self->counters.handler_us += work->spent_us;
+	rd_gauge_note(&s->self->gauge, work->spent_us);
+	work->judged = true;
+	s->self->judged++;
 	rd_list_push(&s->finished, &work->link);
-	rd_task_defer(&s->commit, self->loop);
-	rd_self_wake(self);
+	rd_task_defer(&s->commit, s->self->loop);
+	s->ops->finished(s, work);
 }
 
 void rd_source_drop(struct rd_source *s, struct rd_work *work)
 {
 	rd_map_remove(&s->hand, &work->node);
+	rd_list_remove(&work->link);
 	s->self->in_hand--;
+	s->self->judged -= work->judged;
 	rd_work_free(&work);
 }
 
@@ -187,8 +145,10 @@ void rd_source_abandon(struct rd_source *s, const struct rd_work *work,
 		return;
 	/* The running one stays allocated: the handler is still using it. */
 	rd_map_remove(&s->hand, node);
+	s->self->in_hand--;
 	twin = rd_work_new(s, &entry, work->deliveries, work->failed);
-	rd_map_put(&s->hand, &twin->node, id_key(&twin->message.id));
+	twin->starts = work->starts;
+	put(s, twin);
 	rd_verdict_fail(&twin->verdict, rd_slice_str(reason));
 	rd_source_finished(s, twin);
 }

@@ -2,27 +2,26 @@
 /*
  * thread.c -- run a handler of this program on a thread of its own.
  *
- * Works cross over in two queues under one mutex; the way back rings an
- * eventfd that the loop watches.  The loop never waits for the handler, so
- * heartbeats and commits go on however long it takes.  A thread cannot be
- * stopped from outside: where a handler exceeds its time, the owner is told,
- * and ends the process.
+ * Works cross over in two queues under one mutex.  What the loop gives in one
+ * turn crosses at the end of that turn; the way back rings an eventfd that the
+ * loop watches, when the thread has nothing more to do, or HURRY_US after it
+ * rang last: so a fast handler costs a wake-up for many messages, and a slow
+ * one keeps none of them back.  What a fast message leaves unrung while the
+ * next one takes long, the loop finds by looking.
  *
- * The handler's verbs work on the verdict of the running work, which belongs
- * to the thread alone until the work crosses back.
+ * The loop never waits for the handler, so heartbeats and commits go on however
+ * long it takes.  A thread cannot be stopped from outside: where a handler
+ * exceeds its time, the owner is told, and ends the process.
+ *
+ * Not here: what is called, and what it may ask for (scene.c).
  */
 #include "src/clock.h"
-#include "src/json.h"
-#include "src/log.h"
+#include "src/config.h"
 #include "src/loop.h"
 #include "src/mem.h"
-#include "src/pack.h"
 #include "workers/runner.h"
-#include "workers/source.h"
+#include "workers/scene.h"
 
-#include <redistribute/handler.h>
-
-#include <assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -31,196 +30,149 @@
 #include <unistd.h>
 
 #define CLOSE_MS 200 /* a handler that is about to return may do so */
-
-/* A text that lives until message() returns. */
-struct kept {
-	struct kept *next;
-	struct rd_buf text;
-};
-
-/* The running message, as the handler's verbs see it. */
-struct scene {
-	struct rd_context context; /* first: what the handler is given */
-	struct rd_work *work;
-	bool cut;                  /* members holds its payload */
-	int cut_err;               /* how that went */
-	struct rd_members members; /* used again and again */
-	struct kept *kept;
-};
+#define HURRY_US 500 /* between two bells of a busy thread */
+#define LOOK_MS  2   /* the loop looks for what was not rung for */
 
 struct thread {
-	struct rd_runner runner;          /* first */
-	struct rd_loop *loop;             /* borrowed */
-	const struct rd_handler *handler; /* borrowed for ever */
-	void *state;                      /* the handler's */
+	struct rd_runner runner; /* first */
+	struct rd_loop *loop;    /* borrowed */
 	uint64_t timeout_us;
 	const struct rd_runner_ops *ops; /* borrowed */
 	void *arg;
 	pthread_t id;
 	pthread_mutex_t mutex;
-	pthread_cond_t ready;    /* todo or stop has changed */
-	struct rd_list todo;     /* under the mutex */
-	struct rd_list done;     /* under the mutex */
-	struct rd_work *running; /* under the mutex */
-	bool stop;               /* under the mutex */
-	size_t given;            /* works that are not back yet */
-	int bell;                /* eventfd: done is no longer empty */
-	struct rd_watch watch;   /* on bell */
-	struct rd_timer overdue; /* looks at the running work */
-	bool told;               /* ops.stuck was called */
-	struct scene scene;      /* the thread's */
+	pthread_cond_t ready; /* todo or stop has changed */
+	int bell;             /* eventfd: look at done */
+
+	/* Under the mutex. */
+	struct rd_list todo;      /* works to run, in order */
+	struct rd_list done;      /* works for the loop */
+	struct rd_work **running; /* owned; running_count of them */
+	size_t running_count, running_cap;
+	uint64_t since_us; /* when they were started */
+	uint64_t bell_us;  /* when the bell was rung last */
+	bool rung;         /* it was, and the loop has not looked yet */
+	bool stop;         /* the thread ends */
+	bool stuck;        /* what runs never comes back */
+
+	/* The loop's. */
+	struct rd_list fresh;  /* given in this turn */
+	struct rd_task cross;  /* takes them over */
+	size_t given;          /* works that are not back yet */
+	struct rd_watch watch; /* on bell */
+	struct rd_timer look;  /* while any are given */
+	uint64_t look_ms;      /* after which it fires next */
+
+	/* The thread's. */
+	struct rd_scene scene;
 };
 
-static struct scene *scene_of(struct rd_context *ctx)
+/* Moves all of one list to the end of another. */
+static void append(struct rd_list *to, struct rd_list *from)
 {
-	return (struct scene *)(void *)ctx;
+	if (rd_list_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	rd_list_init(from);
 }
 
-static int verb_emit(struct rd_context *ctx, struct rd_slice channel,
-		     struct rd_slice type, enum rd_encoding encoding,
-		     struct rd_slice payload)
-{
-	return rd_verdict_emit(&scene_of(ctx)->work->verdict, channel, type,
-			       encoding, payload);
-}
+/* The thread's side; the mutex is held but where it says otherwise. */
 
-static int verb_tally(struct rd_context *ctx, struct rd_slice to_channel,
-		      struct rd_slice field, struct rd_slice value)
-{
-	return rd_verdict_tally(&scene_of(ctx)->work->verdict, to_channel,
-				field, value);
-}
-
-static void verb_retry(struct rd_context *ctx, uint64_t delay_ms)
-{
-	rd_verdict_retry(&scene_of(ctx)->work->verdict, delay_ms);
-}
-
-static void verb_dead(struct rd_context *ctx, const char *reason)
-{
-	rd_verdict_dead(&scene_of(ctx)->work->verdict, rd_slice_str(reason));
-}
-
-static void verb_log(struct rd_context *ctx, const char *text)
-{
-	const struct rd_work *work = scene_of(ctx)->work;
-	char id[RD_ID_TEXT];
-
-	rd_log(RD_LOG_INFO, "handler.log", "channel=%.*s id=%s text=%s",
-	       RD_SLICE_ARG(work->source->name),
-	       rd_id_text(work->message.id, id), text);
-}
-
-static int cut_payload(struct scene *s)
-{
-	const struct rd_message *m = &s->work->message;
-
-	if (!s->cut && m->encoding == RD_ENC_JSON)
-		s->cut_err = rd_json_members(m->payload, &s->members);
-	else if (!s->cut && m->encoding == RD_ENC_MSGPACK)
-		s->cut_err = rd_pack_members(m->payload, &s->members);
-	else if (!s->cut)
-		s->cut_err = RD_EFORMAT;
-	s->cut = true;
-	return s->cut_err;
-}
-
-static struct rd_slice keep_json(struct scene *s, struct rd_slice pack)
-{
-	struct kept *k = rd_new(struct kept);
-
-	k->next = s->kept;
-	s->kept = k;
-	/* What JSON cannot say is shown as its bytes. */
-	if (rd_pack_to_json(pack, &k->text) != RD_OK)
-		rd_buf_addbase64(&k->text, pack);
-	return rd_buf_slice(&k->text);
-}
-
-static int field_text(const struct rd_message *m, const char *name,
-		      struct rd_slice *value_out)
-{
-	for (size_t i = m->field_count; i >= 2; i -= 2)
-		if (rd_slice_is(m->fields[i - 2], name)) {
-			*value_out = m->fields[i - 1];
-			return RD_OK;
-		}
-	return RD_ENOTFOUND;
-}
-
-static int verb_member(struct rd_context *ctx, const char *name,
-		       struct rd_slice *value_out)
-{
-	struct scene *s = scene_of(ctx);
-	const struct rd_message *m = &s->work->message;
-	const struct rd_member *member;
-
-	if (m->encoding == RD_ENC_FIELDS)
-		return field_text(m, name, value_out);
-	if (cut_payload(s) != RD_OK)
-		return RD_EFORMAT;
-	member = rd_members_get(&s->members, name);
-	if (member == NULL)
-		return RD_ENOTFOUND;
-	if (member->kind == RD_KIND_STRING || member->kind == RD_KIND_BYTES)
-		*value_out = member->text;
-	else if (m->encoding == RD_ENC_JSON)
-		*value_out = member->raw;
-	else
-		*value_out = keep_json(s, member->raw);
-	return RD_OK;
-}
-
-static const struct rd_verbs verbs = {
-    .size = sizeof(verbs),
-    .emit = verb_emit,
-    .tally = verb_tally,
-    .retry = verb_retry,
-    .dead = verb_dead,
-    .log = verb_log,
-    .member = verb_member,
-};
-
-static void scene_clear(struct scene *s)
-{
-	struct kept *next;
-
-	for (; s->kept != NULL; s->kept = next) {
-		next = s->kept->next;
-		rd_buf_fini(&s->kept->text);
-		free(s->kept);
-	}
-	s->cut = false;
-}
-
-/* On the thread: one message. */
-static void perform(struct thread *t, struct rd_work *work)
-{
-	struct rd_delivery delivery = {
-	    .size = sizeof(delivery),
-	    .attempt = work->failed + 1,
-	    .deliveries = work->deliveries,
-	    .channel = work->source->name,
-	    .message = &work->message,
-	};
-	uint64_t start = rd_clock_us();
-	int err;
-
-	t->scene.work = work;
-	err = t->handler->message(t->state, &t->scene.context, &delivery);
-	scene_clear(&t->scene);
-	if (err != RD_OK && work->verdict.outcome == RD_OUTCOME_DONE)
-		rd_verdict_fail(&work->verdict, rd_slice_str(rd_strerror(err)));
-	work->spent_us = rd_clock_us() - start;
-}
-
-static void ring(const struct thread *t)
+static void ring(struct thread *t)
 {
 	const uint64_t one = 1;
 
+	if (t->rung || rd_list_empty(&t->done))
+		return;
+	t->rung = true;
 	/* It cannot fail: the counter is emptied long before it is full. */
 	if (write(t->bell, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		abort();
+}
+
+/* The next work whose gate is open, or NULL; those before it go back. */
+static struct rd_work *open_work(struct thread *t)
+{
+	while (!rd_list_empty(&t->todo)) {
+		struct rd_work *work =
+		    rd_list_item(t->todo.next, struct rd_work, link);
+
+		if (work->gate == NULL || !work->gate->shut)
+			return work;
+		work->skipped = true;
+		rd_list_remove(&work->link);
+		rd_list_push(&t->done, &work->link);
+	}
+	return NULL;
+}
+
+/* Takes what will run next: one work, or a batch.  0: nothing. */
+static size_t take(struct thread *t)
+{
+	struct rd_work *work = open_work(t);
+	size_t n = 0;
+	bool more = work != NULL;
+
+	while (more) {
+		more = rd_scene_batches(&t->scene, work) && !work->alone;
+		rd_list_remove(&work->link);
+		t->running[n++] = work;
+		if (!more || n == t->running_cap)
+			break;
+		work = open_work(t);
+		more = work != NULL && !work->alone &&
+		       rd_scene_batches(&t->scene, work);
+	}
+	t->running_count = n;
+	return n;
+}
+
+/* Waits until there is something to run; false: the end. */
+static bool next(struct thread *t)
+{
+	bool waited = false;
+
+	while (!t->stop && take(t) == 0) {
+		ring(t);
+		pthread_cond_wait(&t->ready, &t->mutex);
+		waited = true;
+	}
+	if (t->stop)
+		return false;
+	if (waited || t->since_us == 0)
+		t->since_us = rd_clock_us();
+	if (t->since_us - t->bell_us > HURRY_US) {
+		ring(t);
+		t->bell_us = t->since_us;
+	}
+	return true;
+}
+
+/* What has run goes back.  The first of a gate that is not done shuts it, and
+ * those behind it count as not run. */
+static void give_back(struct thread *t)
+{
+	uint64_t now = rd_clock_us();
+	uint64_t spent = (now - t->since_us) / t->running_count;
+
+	for (size_t i = 0; i < t->running_count; i++) {
+		struct rd_work *work = t->running[i];
+
+		work->spent_us = spent;
+		if (work->gate != NULL && work->gate->shut) {
+			rd_verdict_clear(&work->verdict);
+			work->skipped = true;
+		} else if (work->gate != NULL &&
+			   work->verdict.outcome != RD_OUTCOME_DONE) {
+			work->gate->shut = true;
+		}
+		rd_list_push(&t->done, &work->link);
+	}
+	t->running_count = 0;
+	t->since_us = now;
 }
 
 static void *thread_run(void *arg)
@@ -228,65 +180,93 @@ static void *thread_run(void *arg)
 	struct thread *t = arg;
 
 	pthread_mutex_lock(&t->mutex);
-	while (!t->stop) {
-		struct rd_list *link = rd_list_shift(&t->todo);
-
-		if (link == NULL) {
-			pthread_cond_wait(&t->ready, &t->mutex);
-			continue;
-		}
-		t->running = rd_list_item(link, struct rd_work, link);
-		t->running->start_us = rd_clock_us();
+	while (next(t)) {
 		pthread_mutex_unlock(&t->mutex);
-		perform(t, t->running);
+		rd_scene_run(&t->scene, t->running, t->running_count);
 		pthread_mutex_lock(&t->mutex);
-		if (rd_list_empty(&t->done))
-			ring(t);
-		rd_list_push(&t->done, &t->running->link);
-		t->running = NULL;
+		if (t->stuck)
+			break;
+		give_back(t);
 	}
 	pthread_mutex_unlock(&t->mutex);
 	return NULL;
 }
 
-/* In the loop: what the thread has finished. */
-static void bell_rang(void *arg, short what)
-{
-	struct thread *t = arg;
-	struct rd_list done, *link;
-	uint64_t count;
+/* The loop's side. */
 
-	(void)what;
-	if (read(t->bell, &count, sizeof(count)) != (ssize_t)sizeof(count))
-		return;
+/* What the thread has finished. */
+static void collect(struct thread *t)
+{
+	struct rd_list done, *link;
+
 	rd_list_init(&done);
 	pthread_mutex_lock(&t->mutex);
-	while ((link = rd_list_shift(&t->done)) != NULL)
-		rd_list_push(&done, link);
+	append(&done, &t->done);
+	t->rung = false;
 	pthread_mutex_unlock(&t->mutex);
 	while ((link = rd_list_shift(&done)) != NULL) {
 		t->given--;
 		t->ops->done(t->arg, rd_list_item(link, struct rd_work, link));
 	}
-	if (t->given == 0)
-		rd_timer_stop(&t->overdue);
 }
 
-static void look_overdue(void *arg)
+/* Looks soon, then less and less often. */
+static void look_later(struct thread *t, uint64_t ms)
+{
+	uint64_t most = t->timeout_us / 4000 + 1;
+
+	t->look_ms = ms < most ? ms : most;
+	if (t->given > 0)
+		rd_timer_start(&t->look, t->look_ms);
+	else
+		rd_timer_stop(&t->look);
+}
+
+static void bell_rang(void *arg, short what)
 {
 	struct thread *t = arg;
-	const struct rd_work *stuck = NULL;
+	uint64_t count;
+
+	(void)what;
+	if (read(t->bell, &count, sizeof(count)) != (ssize_t)sizeof(count))
+		return;
+	collect(t);
+	look_later(t, LOOK_MS);
+}
+
+/* What runs has taken too long, for the first time. */
+static bool is_stuck(struct thread *t)
+{
+	bool stuck;
 
 	pthread_mutex_lock(&t->mutex);
-	if (t->running != NULL &&
-	    rd_clock_us() - t->running->start_us > t->timeout_us)
-		stuck = t->running;
+	stuck = !t->stuck && t->running_count > 0 &&
+		rd_clock_us() - t->since_us > t->timeout_us;
+	t->stuck = t->stuck || stuck;
 	pthread_mutex_unlock(&t->mutex);
-	if (stuck != NULL && !t->told) {
-		t->told = true;
-		t->ops->stuck(t->arg, stuck);
-	}
-	rd_timer_start(&t->overdue, t->timeout_us / 4000 + 1);
+	return stuck;
+}
+
+static void look(void *arg)
+{
+	struct thread *t = arg;
+
+	collect(t);
+	/* From now on the thread leaves what runs alone. */
+	if (is_stuck(t))
+		t->ops->stuck(t->arg, (const struct rd_work *const *)t->running,
+			      t->running_count);
+	look_later(t, t->look_ms * 2);
+}
+
+static void cross_over(void *arg)
+{
+	struct thread *t = arg;
+
+	pthread_mutex_lock(&t->mutex);
+	append(&t->todo, &t->fresh);
+	pthread_cond_signal(&t->ready);
+	pthread_mutex_unlock(&t->mutex);
 }
 
 static void thread_give(struct rd_runner *runner, struct rd_work *work)
@@ -294,21 +274,25 @@ static void thread_give(struct rd_runner *runner, struct rd_work *work)
 	struct thread *t = (struct thread *)(void *)runner;
 
 	if (t->given++ == 0)
-		rd_timer_start(&t->overdue, t->timeout_us / 1000 + 1);
-	pthread_mutex_lock(&t->mutex);
-	rd_list_push(&t->todo, &work->link);
-	pthread_cond_signal(&t->ready);
-	pthread_mutex_unlock(&t->mutex);
+		look_later(t, LOOK_MS);
+	rd_list_push(&t->fresh, &work->link);
+	rd_task_defer(&t->cross, t->loop);
+}
+
+static void unwatch(struct thread *t)
+{
+	rd_timer_stop(&t->look);
+	rd_watch_stop(&t->watch);
+	rd_task_cancel(&t->cross);
 }
 
 static void thread_free(struct thread *t)
 {
-	rd_timer_stop(&t->overdue);
-	rd_watch_stop(&t->watch);
+	unwatch(t);
 	close(t->bell);
 	pthread_cond_destroy(&t->ready);
 	pthread_mutex_destroy(&t->mutex);
-	rd_members_fini(&t->scene.members);
+	free(t->running);
 	free(t);
 }
 
@@ -328,13 +312,13 @@ static void thread_close(struct rd_runner *runner)
 	if (pthread_timedjoin_np(t->id, NULL, &until) != 0) {
 		/* Still in the handler: it ends with the process, and what
 		 * it uses stays until then. */
-		rd_timer_stop(&t->overdue);
-		rd_watch_stop(&t->watch);
+		unwatch(t);
 		pthread_detach(t->id);
 		return;
 	}
-	if (t->handler->close != NULL)
-		t->handler->close(t->state);
+	if (t->scene.handler->close != NULL)
+		t->scene.handler->close(t->scene.state);
+	rd_scene_fini(&t->scene);
 	thread_free(t);
 }
 
@@ -351,53 +335,61 @@ static int start(struct thread *t)
 	return err == 0 ? RD_OK : RD_EIO;
 }
 
-static int open_handler(struct thread *t, const char *args, struct rd_buf *why)
+static int open_handler(const struct rd_handler *handler, const char *args,
+			void **state_out, struct rd_buf *why)
 {
 	char sentence[256] = "";
 
-	if (t->handler->abi != RD_HANDLER_ABI ||
-	    t->handler->size < sizeof(struct rd_handler)) {
-		rd_buf_addf(why, "handler %s speaks ABI %u, not %u",
-			    t->handler->name, t->handler->abi, RD_HANDLER_ABI);
-		return RD_ECONFIG;
-	}
-	if (t->handler->open == NULL ||
-	    t->handler->open(args, &t->state, sentence, sizeof(sentence)) ==
-		RD_OK)
+	*state_out = NULL;
+	if (handler->open == NULL ||
+	    handler->open(args, state_out, sentence, sizeof(sentence)) == RD_OK)
 		return RD_OK;
-	rd_buf_addf(why, "handler %s does not start: %s", t->handler->name,
+	rd_buf_addf(why, "handler %s does not start: %s",
+		    handler->name == NULL ? "without a name" : handler->name,
 		    sentence);
 	return RD_ECONFIG;
 }
 
-int rd_thread_open(struct rd_loop *loop, const struct rd_handler *handler,
-		   const char *args, uint64_t timeout_ms,
-		   const struct rd_runner_ops *ops, void *arg,
-		   struct rd_runner **runner_out, struct rd_buf *why)
+static struct thread *thread_new(struct rd_loop *loop,
+				 const struct rd_config *cfg)
 {
 	struct thread *t = rd_new(struct thread);
 
-	t->runner = (struct rd_runner){thread_give, thread_close};
+	t->runner = (struct rd_runner){
+	    .serial = true, .give = thread_give, .close = thread_close};
 	t->loop = loop;
-	t->handler = handler;
-	t->timeout_us = timeout_ms * 1000;
-	t->ops = ops;
-	t->arg = arg;
-	t->scene.context.verbs = &verbs;
+	t->timeout_us = (uint64_t)cfg->handler_timeout_ms * 1000;
+	t->running_cap = (size_t)cfg->batch;
+	t->running = rd_new_array(struct rd_work *, t->running_cap);
 	rd_list_init(&t->todo);
 	rd_list_init(&t->done);
+	rd_list_init(&t->fresh);
 	pthread_mutex_init(&t->mutex, NULL);
 	pthread_cond_init(&t->ready, NULL);
-	rd_timer_init(&t->overdue, loop, look_overdue, t);
+	rd_task_init(&t->cross, cross_over, t);
+	rd_timer_init(&t->look, loop, look, t);
 	t->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (t->bell < 0)
 		abort(); /* no descriptor left before the start */
 	rd_watch_init(&t->watch, loop, t->bell, bell_rang, t);
 	rd_watch_set(&t->watch, EV_READ);
-	if (open_handler(t, args, why) != RD_OK) {
-		thread_free(t);
+	return t;
+}
+
+int rd_thread_open(struct rd_loop *loop, const struct rd_config *cfg,
+		   const struct rd_handler *handler, const char *args,
+		   const struct rd_runner_ops *ops, void *arg,
+		   struct rd_runner **runner_out, struct rd_buf *why)
+{
+	struct thread *t;
+	void *state;
+
+	if (open_handler(handler, args, &state, why) != RD_OK)
 		return RD_ECONFIG;
-	}
+	t = thread_new(loop, cfg);
+	t->ops = ops;
+	t->arg = arg;
+	rd_scene_init(&t->scene, handler, state, t->running_cap);
 	if (start(t) != RD_OK)
 		abort();
 	*runner_out = &t->runner;

@@ -12,6 +12,7 @@
 #include "src/mem.h"
 #include "src/pack.h"
 #include "src/utf8.h"
+#include "workers/dispatch.h"
 
 #include <redistribute/handler.h>
 
@@ -22,6 +23,7 @@ void rd_verdict_fini(struct rd_verdict *v)
 	rd_buf_fini(&v->reason);
 	rd_buf_fini(&v->bytes);
 	free(v->effects);
+	free(v->words);
 	*v = (struct rd_verdict){0};
 }
 
@@ -29,8 +31,14 @@ void rd_verdict_clear(struct rd_verdict *v)
 {
 	v->outcome = RD_OUTCOME_DONE;
 	v->delay_ms = 0;
-	v->count = 0;
 	rd_buf_clear(&v->reason);
+	rd_verdict_drop(v);
+}
+
+void rd_verdict_drop(struct rd_verdict *v)
+{
+	v->count = v->word_count = 0;
+	v->answer = (struct rd_answer){0};
 	rd_buf_clear(&v->bytes);
 }
 
@@ -42,20 +50,31 @@ static struct rd_span add(struct rd_verdict *v, struct rd_slice s)
 	return span;
 }
 
-static int room_for(struct rd_verdict *v, size_t bytes)
+static int room_for_bytes(const struct rd_verdict *v, size_t bytes)
 {
-	if (v->count >= RD_EFFECTS_MAX || bytes > RD_EFFECTS_MAX_BYTES ||
-	    v->bytes.len > RD_EFFECTS_MAX_BYTES - bytes)
-		return RD_ELIMIT;
+	return bytes > RD_EFFECTS_MAX_BYTES ||
+		       v->bytes.len > RD_EFFECTS_MAX_BYTES - bytes
+		   ? RD_ELIMIT
+		   : RD_OK;
+}
+
+int rd_verdict_room(struct rd_verdict *v, size_t bytes)
+{
+	return v->count >= RD_EFFECTS_MAX ? RD_ELIMIT
+					  : room_for_bytes(v, bytes);
+}
+
+static void add_effect(struct rd_verdict *v, struct rd_effect effect)
+{
 	if (v->count == v->cap) {
 		v->cap = v->cap == 0 ? 4 : v->cap * 2;
 		v->effects =
 		    rd_realloc(v->effects, v->cap * sizeof(*v->effects));
 	}
-	return RD_OK;
+	v->effects[v->count++] = effect;
 }
 
-static bool payload_valid(enum rd_encoding encoding, struct rd_slice payload)
+bool rd_payload_valid(enum rd_encoding encoding, struct rd_slice payload)
 {
 	switch (encoding) {
 	case RD_ENC_JSON:
@@ -72,27 +91,37 @@ static bool payload_valid(enum rd_encoding encoding, struct rd_slice payload)
 	return false;
 }
 
-int rd_verdict_emit(struct rd_verdict *v, struct rd_slice channel,
-		    struct rd_slice type, enum rd_encoding encoding,
-		    struct rd_slice payload)
+int rd_verdict_emit_later(struct rd_verdict *v, struct rd_slice channel,
+			  struct rd_slice type, enum rd_encoding encoding,
+			  struct rd_slice payload, uint64_t delay_ms)
 {
 	int err;
 
 	if (!rd_channel_valid(channel) || !rd_utf8_valid(type) ||
-	    !payload_valid(encoding, payload))
+	    !rd_payload_valid(encoding, payload))
 		return RD_EINVAL;
-	err = room_for(v, channel.len + type.len + payload.len);
+	err = rd_verdict_room(v, channel.len + type.len + payload.len);
 	if (err != RD_OK)
 		return err;
-	v->effects[v->count++] = (struct rd_effect){
-	    .kind = RD_EFFECT_EMIT,
-	    .encoding = encoding,
-	    .typed = type.data != NULL,
-	    .channel = add(v, channel),
-	    .name = add(v, type),
-	    .value = add(v, payload),
-	};
+	add_effect(v,
+		   (struct rd_effect){
+		       .kind = RD_EFFECT_EMIT,
+		       .encoding = encoding,
+		       .typed = type.data != NULL,
+		       .delay_ms = delay_ms < RD_RETRY_MAX_MS ? delay_ms
+							      : RD_RETRY_MAX_MS,
+		       .channel = add(v, channel),
+		       .name = add(v, type),
+		       .value = add(v, payload),
+		   });
 	return RD_OK;
+}
+
+int rd_verdict_emit(struct rd_verdict *v, struct rd_slice channel,
+		    struct rd_slice type, enum rd_encoding encoding,
+		    struct rd_slice payload)
+{
+	return rd_verdict_emit_later(v, channel, type, encoding, payload, 0);
 }
 
 /* At most max bytes of it, cut before a character that would be divided. */
@@ -114,7 +143,7 @@ int rd_verdict_tally(struct rd_verdict *v, struct rd_slice channel,
 	if (!rd_channel_valid(channel) || field.len < 1 || field.len > 64 ||
 	    !rd_utf8_valid(field) || memchr(field.data, '=', field.len) != NULL)
 		return RD_EINVAL;
-	err = room_for(v, channel.len + field.len + RD_TALLY_MAX);
+	err = rd_verdict_room(v, channel.len + field.len + RD_TALLY_MAX);
 	if (err != RD_OK)
 		return err;
 	if (!rd_utf8_valid(value)) {
@@ -124,12 +153,12 @@ int rd_verdict_tally(struct rd_verdict *v, struct rd_slice channel,
 		rd_buf_addbase64(&coded, value);
 		value = rd_buf_slice(&coded);
 	}
-	v->effects[v->count++] = (struct rd_effect){
-	    .kind = RD_EFFECT_TALLY,
-	    .channel = add(v, channel),
-	    .name = add(v, field),
-	    .value = add(v, cut(value, RD_TALLY_MAX)),
-	};
+	add_effect(v, (struct rd_effect){
+			  .kind = RD_EFFECT_TALLY,
+			  .channel = add(v, channel),
+			  .name = add(v, field),
+			  .value = add(v, cut(value, RD_TALLY_MAX)),
+		      });
 	rd_buf_fini(&coded);
 	return RD_OK;
 }
@@ -141,15 +170,19 @@ void rd_verdict_retry(struct rd_verdict *v, uint64_t delay_ms)
 	rd_buf_clear(&v->reason);
 }
 
+struct rd_slice rd_reason_cut(struct rd_slice reason)
+{
+	return rd_utf8_valid(reason)
+		   ? cut(reason, RD_REASON_MAX)
+		   : rd_slice_str("(a reason that is not UTF-8)");
+}
+
 static void end(struct rd_verdict *v, enum rd_outcome outcome,
 		struct rd_slice reason)
 {
 	v->outcome = outcome;
 	rd_buf_clear(&v->reason);
-	if (rd_utf8_valid(reason))
-		rd_buf_addslice(&v->reason, cut(reason, RD_REASON_MAX));
-	else
-		rd_buf_adds(&v->reason, "(a reason that is not UTF-8)");
+	rd_buf_addslice(&v->reason, rd_reason_cut(reason));
 }
 
 void rd_verdict_dead(struct rd_verdict *v, struct rd_slice reason)
@@ -160,6 +193,84 @@ void rd_verdict_dead(struct rd_verdict *v, struct rd_slice reason)
 void rd_verdict_fail(struct rd_verdict *v, struct rd_slice reason)
 {
 	end(v, RD_OUTCOME_FAILED, reason);
+}
+
+void rd_verdict_crash(struct rd_verdict *v, struct rd_slice reason)
+{
+	end(v, RD_OUTCOME_CRASHED, reason);
+}
+
+void rd_verdict_allow(struct rd_verdict *v)
+{
+	v->answer = (struct rd_answer){.kind = RD_ANSWER_ALLOW};
+}
+
+void rd_verdict_refuse(struct rd_verdict *v, struct rd_slice reason)
+{
+	v->answer = (struct rd_answer){.kind = RD_ANSWER_REFUSE,
+				       .text = add(v, rd_reason_cut(reason))};
+}
+
+int rd_verdict_change(struct rd_verdict *v, const struct rd_slice *type,
+		      enum rd_encoding encoding, struct rd_slice payload)
+{
+	struct rd_slice own = type != NULL ? *type : (struct rd_slice){0};
+
+	if (!rd_utf8_valid(own) || !rd_payload_valid(encoding, payload))
+		return RD_EINVAL;
+	if (room_for_bytes(v, own.len + payload.len) != RD_OK)
+		return RD_ELIMIT;
+	v->answer = (struct rd_answer){
+	    .kind = RD_ANSWER_CHANGE,
+	    .encoding = encoding,
+	    .keeps_type = type == NULL,
+	    .typed = own.data != NULL,
+	    .type = add(v, own),
+	    .text = add(v, payload),
+	};
+	return RD_OK;
+}
+
+int rd_verdict_reply(struct rd_verdict *v, enum rd_encoding encoding,
+		     struct rd_slice payload)
+{
+	if (!rd_payload_valid(encoding, payload))
+		return RD_EINVAL;
+	if (room_for_bytes(v, payload.len) != RD_OK)
+		return RD_ELIMIT;
+	v->answer = (struct rd_answer){.kind = RD_ANSWER_REPLY,
+				       .encoding = encoding,
+				       .text = add(v, payload)};
+	return RD_OK;
+}
+
+/* One more word of the last effect. */
+static void add_word(struct rd_verdict *v, struct rd_span word)
+{
+	if (v->word_count == v->word_cap) {
+		v->word_cap = v->word_cap == 0 ? 16 : v->word_cap * 2;
+		v->words =
+		    rd_realloc(v->words, v->word_cap * sizeof(*v->words));
+	}
+	v->words[v->word_count++] = word;
+	v->effects[v->count - 1].word_count++;
+}
+
+void rd_verdict_post(struct rd_verdict *v, struct rd_slice gateway,
+		     const struct rd_slice *words, size_t count)
+{
+	add_effect(v, (struct rd_effect){.kind = RD_EFFECT_POST,
+					 .channel = add(v, gateway),
+					 .words_at = v->word_count});
+	for (size_t i = 0; i < count; i++)
+		add_word(v, add(v, words[i]));
+}
+
+void rd_verdict_post_span(struct rd_verdict *v, const char *name,
+			  struct rd_span value)
+{
+	add_word(v, add(v, rd_slice_str(name)));
+	add_word(v, value);
 }
 
 struct rd_slice rd_verdict_slice(const struct rd_verdict *v,

@@ -45,6 +45,8 @@ struct rd_work *rd_work_new(struct rd_source *source,
 		slices[i] = (struct rd_slice){at, s.len};
 		at += s.len;
 	}
+	work->fields = slices;
+	work->field_count = n;
 	rd_message_read(entry->id, slices, n, &work->message);
 	return work;
 }

@@ -12,14 +12,37 @@
 
 struct rd_source;
 
+/*
+ * Keeps the messages of a divided channel in order: whoever runs them shuts it
+ * when one has not been done, and gives back what stands behind it unrun
+ * (rd_work.skipped).  The loop opens it again when all are back.
+ */
+struct rd_gate {
+	_Atomic bool shut;
+};
+
 struct rd_work {
 	struct rd_list link;       /* on the list of whoever has it: the runner,
 				    * its source's finished, its source's sent */
 	struct rd_map_node node;   /* in its source's hand, by id */
 	struct rd_source *source;  /* borrowed */
 	struct rd_message message; /* points into this object's own memory */
-	uint64_t deliveries;       /* this one included */
-	uint32_t failed;           /* attempts before this one */
+	const struct rd_slice *fields; /* all that the entry holds, names and
+					* values; the same memory */
+	size_t field_count;            /* slices */
+	uint64_t deliveries;           /* this one included */
+	uint32_t failed;               /* attempts before this one */
+	uint32_t starts;               /* times that it was run alone because it
+					* may have ended who handled it; this one
+					* included */
+	bool has_deadline;         /* it is a question that somebody waits for
+				    */
+	bool alone;                /* nothing else runs while it runs */
+	bool refused;              /* Redis could not store what it asked for
+				    */
+	bool judged;               /* it has its verdict */
+	bool skipped;              /* it was not run: its gate was shut */
+	struct rd_gate *gate;      /* borrowed; NULL: its order is no matter */
 	struct rd_verdict verdict; /* the runner fills it */
 	struct rd_order order;     /* what its commit asks for */
 	uint64_t spent_us;         /* the handler's time */

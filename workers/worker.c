@@ -14,7 +14,6 @@
 #include "workers/worker.h"
 #include "src/log.h"
 #include "src/mem.h"
-#include "src/script.h"
 #include "workers/worker_impl.h"
 
 #include <inttypes.h>
@@ -26,7 +25,6 @@
 #define HURRY_MS 500  /* left to a drain by a second signal */
 #define STUCK_MS 1000 /* for commits, when a handler hangs */
 #define LEAVE_MS 2000 /* for Redis to hear that we go */
-#define AGREE_MS 1000 /* before Redis is asked again what it refused */
 #define LOOK_MS  50   /* between the first surveys after a change */
 
 static void leave(void *arg);
@@ -36,11 +34,11 @@ static void check_ready(struct worker *w)
 {
 	if (w->ready || !w->joined)
 		return;
-	for (size_t i = 0; i < w->source_count; i++)
-		if (!w->sources[i]->tried)
+	for (size_t i = 0; i < w->shared_count; i++)
+		if (!w->shared[i]->tried)
 			return;
 	w->ready = true;
-	if (w->source_count == 0)
+	if (w->proc->cfg.consume.count == 0)
 		rd_log(RD_LOG_WARN, "worker.idle", "why=%s",
 		       "no channel to consume is configured");
 	rd_proc_ready(w->proc);
@@ -49,16 +47,12 @@ static void check_ready(struct worker *w)
 /* Nothing is in hand, or with a stuck handler: nothing can be committed. */
 static bool drained(const struct worker *w)
 {
+	if (w->stuck)
+		return w->self.judged == 0;
 	for (size_t i = 0; i < w->reader_count; i++)
-		if (w->stuck == NULL && !rd_reader_idle(w->readers[i]))
+		if (!rd_reader_idle(w->readers[i]))
 			return false;
-	if (w->stuck == NULL)
-		return w->self.in_hand == 0 && w->self.asked == 0;
-	for (size_t i = 0; i < w->source_count; i++)
-		if (!rd_list_empty(&w->sources[i]->finished) ||
-		    !rd_list_empty(&w->sources[i]->sent))
-			return false;
-	return true;
+	return w->self.in_hand == 0 && w->self.asked == 0;
 }
 
 static void look_for_work(void *arg)
@@ -73,10 +67,12 @@ static void look_for_work(void *arg)
 		return;
 	for (size_t i = 0; i < w->reader_count; i++)
 		sweeping = sweeping || rd_reader_sweeping(w->readers[i]);
-	for (size_t i = 0; i < w->source_count && !sweeping; i++)
-		rd_rescue_more(w->sources[i]);
+	for (size_t i = 0; i < w->shared_count && !sweeping; i++)
+		rd_rescue_more(w->shared[i]);
 	for (size_t i = 0; i < w->reader_count; i++)
 		rd_reader_run(w->readers[i]);
+	if (w->divided != NULL)
+		rd_divided_more(w->divided);
 }
 
 /* The end. */
@@ -110,8 +106,8 @@ static void leave(void *arg)
 		rd_loop_stop(w->loop);
 		return;
 	}
-	for (size_t i = 0; i < w->source_count; i++)
-		rd_rescue_leave(w->sources[i]);
+	for (size_t i = 0; i < w->shared_count; i++)
+		rd_rescue_leave(w->shared[i]);
 	if (rd_redis_call(w->redis, gone, w, "PING") != RD_OK)
 		rd_loop_stop(w->loop);
 }
@@ -130,6 +126,7 @@ static void drain(struct worker *w, uint64_t ms)
 	rd_log(RD_LOG_INFO, "worker.drain", "in_hand=%zu timeout_ms=%" PRIu64,
 	       w->self.in_hand, ms);
 	w->stage = DRAINING;
+	rd_keeper_stop(w->keeper);
 	be_quiet(w);
 	rd_timer_start(&w->deadline, ms);
 	rd_self_wake(&w->self);
@@ -143,18 +140,12 @@ static void signalled(void *arg, int signo)
 		rd_log(RD_LOG_INFO, "worker.quiet", "in_hand=%zu",
 		       w->self.in_hand);
 		be_quiet(w);
-	} else if (w->stage == RUNNING) {
-		drain(w, (uint64_t)w->proc->cfg.drain_timeout_ms);
 	} else {
-		drain(w, HURRY_MS);
+		drain(w, w->told || w->stuck
+			     ? HURRY_MS
+			     : (uint64_t)w->proc->cfg.drain_timeout_ms);
+		w->told = true;
 	}
-}
-
-/* A fault that a restart cannot mend, or must. */
-static void fail(struct worker *w, int status)
-{
-	w->status = status;
-	rd_loop_stop(w->loop);
 }
 
 /* The handler. */
@@ -163,24 +154,28 @@ static void work_done(void *arg, struct rd_work *work)
 {
 	struct worker *w = arg;
 
-	/* Somebody counted it as failed meanwhile. */
-	if (work != w->stuck)
-		rd_source_finished(work->source, work);
+	rd_intake_back(w->intake, work);
 }
 
-static void work_stuck(void *arg, const struct rd_work *work)
+/*
+ * One that hangs has failed.  Of a batch nobody knows which one it is: all stay
+ * pending, and whoever takes them over runs them one by one.
+ */
+static void work_stuck(void *arg, const struct rd_work *const *works,
+		       size_t count)
 {
 	struct worker *w = arg;
 	char id[RD_ID_TEXT];
 
 	rd_log(RD_LOG_ERROR, "handler.timeout",
-	       "channel=%.*s id=%s timeout_ms=%lld",
-	       RD_SLICE_ARG(work->source->name),
-	       rd_id_text(work->message.id, id),
+	       "channel=%.*s id=%s count=%zu timeout_ms=%lld",
+	       RD_SLICE_ARG(works[0]->source->name),
+	       rd_id_text(works[0]->message.id, id), count,
 	       (long long)w->proc->cfg.handler_timeout_ms);
-	w->stuck = work;
+	w->stuck = true;
 	w->status = RD_EXIT_FAILED;
-	rd_source_abandon(work->source, work, "timeout");
+	if (count == 1)
+		rd_source_abandon(works[0]->source, works[0], "timeout");
 	drain(w, STUCK_MS);
 }
 
@@ -197,8 +192,8 @@ static void survey(struct worker *w, uint64_t next_ms)
 {
 	uint64_t lease_ms = (uint64_t)w->proc->cfg.lease_ms;
 
-	for (size_t i = 0; i < w->source_count; i++)
-		rd_rescue_survey(w->sources[i]);
+	for (size_t i = 0; i < w->shared_count; i++)
+		rd_rescue_survey(w->shared[i]);
 	w->look_ms = next_ms < lease_ms ? next_ms : lease_ms;
 	rd_timer_start(&w->look, w->look_ms);
 }
@@ -216,12 +211,18 @@ static void team_joined(void *arg)
 
 	w->joined = true;
 	survey(w, LOOK_MS);
+	if (w->divided != NULL)
+		rd_divided_joined(w->divided);
 	rd_self_wake(&w->self);
 }
 
 static void team_changed(void *arg)
 {
-	survey(arg, LOOK_MS);
+	struct worker *w = arg;
+
+	survey(w, LOOK_MS);
+	if (w->divided != NULL)
+		rd_divided_changed(w->divided);
 }
 
 /* What we hold may belong to others by now: compare. */
@@ -231,91 +232,33 @@ static void team_lapsed(void *arg)
 
 	for (size_t i = 0; i < w->reader_count; i++)
 		rd_reader_sweep(w->readers[i]);
+	if (w->divided != NULL)
+		rd_divided_joined(w->divided);
 }
 
 const struct rd_peers_ops rd_worker_peers_ops = {team_joined, team_changed,
 						 team_lapsed};
 
-/* The links. */
-
-static void agreed(void *arg, int err, const struct rd_meta *meta,
-		   const char *why)
+void rd_worker_end(struct worker *w, int status)
 {
-	struct worker *w = arg;
+	w->status = status;
+	drain(w, (uint64_t)w->proc->cfg.drain_timeout_ms);
+}
 
-	if (err == RD_ECONFIG) {
-		rd_log(RD_LOG_ERROR, "worker.meta", "error=%s", why);
-		fail(w, RD_EXIT_CONFIG);
+/* A worker that has done its share makes room for a fresh one. */
+static void look_share(struct worker *w)
+{
+	bool enough =
+	    (w->share > 0 && w->self.counters.handled >= w->share) ||
+	    (w->share_bytes > 0 && rd_proc_resident() >= w->share_bytes);
+
+	if (!enough || w->stage != RUNNING)
 		return;
-	}
-	if (err != RD_OK) {
-		rd_log(RD_LOG_WARN, "worker.meta", "error=%s", why);
-		rd_timer_start(&w->agree, AGREE_MS);
-		return;
-	}
-	if (strcmp(w->epoch, meta->epoch) != 0)
-		rd_publisher_forget(w->publisher);
-	snprintf(w->epoch, sizeof(w->epoch), "%s", meta->epoch);
-	w->self.open = true;
-	/* First of all what was under way when the link broke. */
-	for (size_t i = 0; i < w->source_count; i++)
-		rd_source_up(w->sources[i]);
-	rd_peers_up(w->peers);
-	rd_self_wake(&w->self);
+	rd_log(RD_LOG_INFO, "worker.recycle",
+	       "handled=%" PRIu64 " resident=%" PRIu64,
+	       w->self.counters.handled, rd_proc_resident());
+	rd_worker_end(w, RD_EXIT_RECYCLE);
 }
-
-static void agree(void *arg)
-{
-	struct worker *w = arg;
-
-	rd_timer_stop(&w->agree);
-	if (rd_redis_is_up(w->redis) &&
-	    rd_meta_join(w->redis, w->proc->cfg.prefix, agreed, w) != RD_OK) {
-		/* It is down again, and will be up again. */
-	}
-}
-
-static void link_up(void *arg)
-{
-	struct worker *w = arg;
-
-	rd_script_load(w->redis);
-	agree(w);
-}
-
-static void link_down(void *arg, const char *why)
-{
-	struct worker *w = arg;
-
-	(void)why; /* the link itself logs it */
-	w->self.open = false;
-}
-
-static void bell_up(void *arg)
-{
-	(void)arg;
-}
-
-static void bell_down(void *arg, const char *why)
-{
-	(void)arg;
-	(void)why;
-}
-
-/* FLUSHALL: groups, names, known channels, all is gone. */
-static void bell_flushed(void *arg)
-{
-	struct worker *w = arg;
-
-	rd_log(RD_LOG_WARN, "worker.flushed", "why=%s",
-	       "Redis says that every key may have changed");
-	if (w->self.open)
-		agree(w);
-}
-
-const struct rd_redis_ops rd_worker_link_ops = {link_up, link_down, NULL};
-const struct rd_doorbell_ops rd_worker_bell_ops = {bell_up, bell_down,
-						   bell_flushed};
 
 static void show_title(void *arg)
 {
@@ -327,6 +270,7 @@ static void show_title(void *arg)
 		      w->self.quiet && w->stage == RUNNING ? ", quiet" : "",
 		      stages[w->stage]);
 	rd_timer_start(&w->title, 1000);
+	look_share(w);
 }
 
 void rd_worker_start(struct worker *w)
@@ -339,7 +283,7 @@ void rd_worker_start(struct worker *w)
 	rd_timer_init(&w->deadline, w->loop, leave, w);
 	rd_timer_init(&w->last, w->loop, out_of_time, w);
 	rd_timer_init(&w->look, w->loop, look_again, w);
-	rd_timer_init(&w->agree, w->loop, agree, w);
+	rd_timer_init(&w->agree, w->loop, rd_worker_agree, w);
 	for (size_t i = 0; i < sizeof(signos) / sizeof(*signos); i++)
 		rd_signal_start(&w->signals[i], w->loop, signos[i], signalled,
 				w);
@@ -375,7 +319,7 @@ int rd_worker_run(struct rd_proc *proc)
 	       w->self.in_hand);
 	rd_runner_close(&w->runner);
 	/* A handler that is still running may use what would be freed. */
-	if (w->self.unhandled > 0 || w->stuck != NULL)
+	if (w->self.unhandled > 0 || w->stuck)
 		_exit(w->status);
 	status = w->status;
 	rd_worker_close(w);

@@ -7,6 +7,7 @@
  * be read.  Links are closed before what their replies would touch.
  */
 #include "src/ask.h"
+#include "src/glob.h"
 #include "src/log.h"
 #include "src/mem.h"
 #include "src/tls.h"
@@ -16,28 +17,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static void report(void *arg, struct rd_node *node)
-{
-	const struct worker *w = arg;
-	const struct rd_counters *c = &w->self.counters;
-
-	rd_node_adds(node, "team", w->proc->cfg.team);
-	rd_node_adds(node, "consumer", w->self.name);
-	rd_node_adds(node, "handler", w->proc->cfg.handler);
-	rd_node_add(node, "channels", w->source_count);
-	rd_node_add(node, "in_hand", w->self.in_hand);
-	rd_node_add(node, "handled", c->handled);
-	rd_node_add(node, "emitted", c->emitted);
-	rd_node_add(node, "failed", c->failed);
-	rd_node_add(node, "retried", c->retried);
-	rd_node_add(node, "dead", c->dead);
-	rd_node_add(node, "fenced", c->fenced);
-	rd_node_add(node, "rescued", c->rescued);
-	rd_node_add(node, "regained", c->regained);
-	rd_node_add(node, "lost", c->lost);
-	rd_node_add(node, "handler_us", c->handler_us);
-}
 
 static int name_self(struct worker *w, struct rd_buf *why, char *node_out)
 {
@@ -68,29 +47,44 @@ static void init_self(struct worker *w)
 	rd_key_named(&self->dead_key, cfg->prefix, "dead", self->team);
 	self->policy = (struct rd_policy){
 	    .max_attempts = (uint32_t)cfg->max_attempts,
+	    .max_crashes = (uint32_t)cfg->max_crashes,
 	    .retry_delay_ms = (uint64_t)cfg->retry_delay_ms,
 	    .retry_limit_ms = (uint64_t)cfg->retry_limit_ms,
 	};
 }
 
-static void open_sources(struct worker *w)
+static void open_shared(struct worker *w)
 {
 	const struct rd_strings *names = &w->proc->cfg.consume;
 	size_t n = (size_t)names->count;
 
-	w->sources = rd_new_array(struct rd_source *, n + 1);
-	for (size_t i = 0; i < n; i++)
-		w->sources[w->source_count++] =
-		    rd_source_new(&w->self, w->peers, names->items[i]);
+	w->shared = rd_new_array(struct rd_shared *, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		struct rd_slice name = rd_slice_str(names->items[i]);
+
+		if (!rd_glob_is_pattern(name) &&
+		    rd_divided_shares(&w->proc->cfg, name))
+			w->shared[w->shared_count++] =
+			    rd_shared_new(&w->self, w->peers, name);
+	}
+	n = w->shared_count;
 	w->readers =
 	    rd_new_array(struct rd_reader *, n / RD_READER_SOURCES + 1);
 	for (size_t at = 0; at < n; at += RD_READER_SOURCES) {
 		size_t left = n - at;
 
 		w->readers[w->reader_count++] = rd_reader_open(
-		    &w->self, &w->uri, w->tls, w->sources + at,
+		    &w->self, &w->uri, w->tls, w->shared + at,
 		    left < RD_READER_SOURCES ? left : RD_READER_SOURCES);
 	}
+}
+
+/* Up to a tenth less, so that not all of a team make room at once. */
+static uint64_t share_of(int64_t most)
+{
+	uint64_t n = (uint64_t)most;
+
+	return n == 0 ? 0 : n - rd_self_random() % (n / 10 + 1);
 }
 
 static void open_links(struct worker *w, const char *node)
@@ -101,19 +95,23 @@ static void open_links(struct worker *w, const char *node)
 	w->redis = rd_redis_open(w->loop, &w->uri, w->tls, w->self.name,
 				 &rd_worker_link_ops, w);
 	w->self.redis = w->redis;
-	w->publisher =
-	    rd_publisher_new(w->loop, w->redis, cfg->prefix, cfg->maxlen);
+	w->publisher = rd_publisher_new(w->redis, cfg);
 	w->self.publisher = w->publisher;
 	w->peers = rd_peers_new(&w->self, &rd_worker_peers_ops, w);
 	w->doorbell = rd_doorbell_open(w->loop, &w->uri, w->tls, w->self.name,
 				       &rd_worker_bell_ops, w);
-	open_sources(w);
+	w->backlog = rd_backlog_new(&w->self, rd_worker_ask_backlog, w);
+	w->paused = rd_paused_open(&w->self, &rd_worker_paused_ops, w);
+	open_shared(w);
 	rd_peers_bell(w->peers, w->doorbell);
-	for (size_t i = 0; i < w->source_count; i++)
-		rd_rescue_bell(w->sources[i], w->doorbell);
+	rd_paused_bell(w->paused, w->doorbell);
+	for (size_t i = 0; i < w->shared_count; i++)
+		rd_rescue_bell(w->shared[i], w->doorbell);
 	snprintf(id, sizeof(id), "%s.worker.%d", node, w->proc->index);
+	w->keeper =
+	    rd_keeper_start(w->loop, w->redis, w->doorbell, cfg, w->self.name);
 	w->node = rd_node_start(w->loop, w->redis, cfg->prefix, id, "worker",
-				report, w);
+				rd_worker_report, w);
 }
 
 int rd_worker_open(struct worker *w, struct rd_buf *why)
@@ -129,11 +127,14 @@ int rd_worker_open(struct worker *w, struct rd_buf *why)
 		return RD_ECONFIG;
 	if (w->uri.tls && rd_tls_client(cfg->redis_ca, &w->tls, why) != RD_OK)
 		return RD_ECONFIG;
-	if (rd_handlers_open(
-		w->loop, cfg->handler, (uint64_t)cfg->handler_timeout_ms,
-		&rd_worker_runner_ops, w, &w->runner, why) != RD_OK)
+	if (rd_handlers_open(w->loop, cfg, &rd_worker_runner_ops, w, &w->runner,
+			     why) != RD_OK)
 		return RD_ECONFIG;
 	w->self.runner = w->runner;
+	w->intake = rd_intake_new(&w->self);
+	w->self.intake = w->intake;
+	w->share = share_of(cfg->max_messages);
+	w->share_bytes = share_of(cfg->max_memory_bytes);
 	open_links(w, node);
 	rd_log(RD_LOG_INFO, "worker.start", "name=%s team=%s handler=%s",
 	       w->self.name, cfg->team, cfg->handler);
@@ -147,8 +148,15 @@ static void close_links(struct worker *w)
 	if (w->node != NULL)
 		rd_node_stop(&w->node);
 	rd_peers_free(&w->peers);
-	for (size_t i = 0; i < w->source_count; i++)
-		rd_source_free(&w->sources[i]);
+	rd_keeper_free(&w->keeper);
+	rd_backlog_free(&w->backlog);
+	rd_divided_free(&w->divided);
+	for (size_t i = 0; i < w->shared_count; i++)
+		rd_shared_free(&w->shared[i]);
+	if (w->paused != NULL)
+		rd_paused_bell(w->paused, NULL);
+	rd_paused_free(&w->paused);
+	rd_intake_free(&w->intake);
 	if (w->publisher != NULL)
 		rd_publisher_free(&w->publisher);
 	if (w->doorbell != NULL)
@@ -166,7 +174,8 @@ void rd_worker_close(struct worker *w)
 	rd_uri_fini(&w->uri);
 	rd_buf_fini(&w->self.team_key);
 	rd_buf_fini(&w->self.dead_key);
-	free(w->sources);
+	rd_commit_free_spare(&w->self);
+	free(w->shared);
 	free(w->readers);
 	free(w);
 }

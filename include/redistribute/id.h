@@ -26,14 +26,15 @@ struct rd_id {
  * Reads "ms-seq" or "ms" (which means seq 0), digits only.
  * RD_EFORMAT where the text is anything else; id_out is then unchanged.
  */
-RD_MUST_CHECK int rd_id_parse(struct rd_slice text, struct rd_id *id_out);
+RD_PUBLIC RD_MUST_CHECK int rd_id_parse(struct rd_slice text,
+					struct rd_id *id_out);
 /* Writes "ms-seq" and a NUL into buf, which it returns. */
-const char *rd_id_text(struct rd_id id, char buf[RD_ID_TEXT]);
+RD_PUBLIC const char *rd_id_text(struct rd_id id, char buf[RD_ID_TEXT]);
 /* Negative, 0 or positive, as a stands before, at or after b. */
-int rd_id_cmp(struct rd_id a, struct rd_id b);
+RD_PUBLIC int rd_id_cmp(struct rd_id a, struct rd_id b);
 /* The id directly before and after; 0-0 has no predecessor, the largest no
  * successor: they return themselves. */
-struct rd_id rd_id_prev(struct rd_id id);
-struct rd_id rd_id_next(struct rd_id id);
+RD_PUBLIC struct rd_id rd_id_prev(struct rd_id id);
+RD_PUBLIC struct rd_id rd_id_next(struct rd_id id);
 
 #endif

@@ -2,7 +2,8 @@
 -- beat.lua -- a worker says that it is alive, and learns who else is.
 --
 -- KEYS   1 zset of the team: member = worker, score = end of its lease (ms)
--- ARGV   1 the worker's name, 2 its lease (ms)
+--        2 zset of all teams: member = team, score = its latest beat (ms)
+-- ARGV   1 the worker's name, 2 its lease (ms), 3 the team's name
 -- answer {now (ms), how long no lease counts as run out (ms, 0: they do),
 --         1 where the worker counted as dead before this beat,
 --         member, score, member, score, ...}
@@ -26,6 +27,8 @@ elseif now - last > lease / 2 then
 	since = now
 end
 redis.call('ZADD', team, now, '=beat', since, '=since', now + lease, name)
+-- Whatever somebody has put there instead, a worker goes on living.
+redis.pcall('ZADD', KEYS[2], now, ARGV[3])
 -- Those who have been dead for long are known by their pending entries.
 if now >= since + lease then
 	for _, old in ipairs(redis.call('ZRANGEBYSCORE', team, '-inf',

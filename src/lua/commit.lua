@@ -3,16 +3,29 @@
 -- still mine, together with everything that follows from it.
 --
 -- KEYS   1 stream of the channel, 2 hash of failed attempts, 3 zset of due
---        times, 4 stream of dead letters, 5 hash of tallies, 6... streams of
---        the channels that something is published to ("targets", from 1)
--- ARGV   1 group, 2 own name, 3 channel, 4 number of entries, and for each
---        id, then one of
---        "done", number of emits, and for each: target, number of words, words
---                (the entry's names and values); number of tallies, and for
---                each: target, field, value
---        "retry", failed attempts with this one, delay (ms)
---        "dead", deliveries, reason, error (may be empty)
--- answer for each entry one of
+--        times, 4 stream of dead letters, 5 hash of tallies, 6 zset of the
+--        channels with delayed messages (promote.lua), 7... what is written
+--        to ("targets", from 1): streams of channels and mailboxes, zsets of
+--        delayed messages
+-- ARGV   1 group, 2 own name, 3 channel, 4 fence: a consumer that is there
+--        while nobody took anything from us, 5 "1": without it nothing is
+--        ours; "0": without it each entry is looked at, 6 and 7 the smallest
+--        and the largest id of all that follow, 8 number of those that are
+--        done and ask for nothing, their ids, number of the others, and for
+--        each id, then one of
+--        "done", number of effects, each of them one of
+--            "emit", target, number of words, words (the entry's names and
+--                values)
+--            "late", target, channel, delay (ms), number of words, words
+--            "post", target, number of words, words
+--            "tally", target, field, value
+--        "retry", failed attempts with this one, starts that count, delay
+--            (ms): by anybody
+--        "hold", the same: by the owner of the channel, nothing overtakes it
+--        "dead", deliveries, reason, error (may be empty), number of
+--            effects, effects
+-- answer {1, or where not all of those that ask for nothing were done an array
+--        of their codes; the codes of the others}; code one of
 --        1: done as told; 0: it is not pending under my name, nothing was
 --        done; 2: it has gone from the stream, acknowledged; text: nothing was
 --        done, because of this
@@ -20,13 +33,16 @@
 -- An error of Redis as a whole (out of memory, read only) is the answer to
 -- the whole call, and nothing was done.  A script that fails half way is not
 -- rolled back, so everything that can be wrong with a key is tested first.
-local stream, tries, later, dead, tally = KEYS[1], KEYS[2], KEYS[3], KEYS[4],
-	KEYS[5]
+local stream, tries, later, dead, tally, delayed = KEYS[1], KEYS[2], KEYS[3],
+	KEYS[4], KEYS[5], KEYS[6]
+local OWN_KEYS = 6
 local group, me, channel = ARGV[1], ARGV[2], ARGV[3]
+local fence, strict, first, last = ARGV[4], ARGV[5] == '1', ARGV[6], ARGV[7]
 local LAST = '18446744073709551615-18446744073709551615'
+local MAILBOX_MAX = 10000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local at = 3
+local at = 7
 
 local function word()
 	at = at + 1
@@ -38,31 +54,50 @@ local function number()
 end
 
 -- Cuts the arguments into entries.
-local function read_done(e)
-	e.emits, e.tallies = {}, {}
+local function append_words(list)
 	for _ = 1, number() do
-		local key, xadd = KEYS[number() + 5], {}
-		local words = number()
-		xadd[1], xadd[2], xadd[3] = 'XADD', key, '*'
-		for i = 1, words do
-			xadd[i + 3] = word()
-		end
-		table.insert(e.emits, xadd)
+		table.insert(list, word())
 	end
-	for _ = 1, number() do
-		table.insert(e.tallies, {key = KEYS[number() + 5],
-					 field = word(), value = word()})
+	return list
+end
+
+local read_effect = {
+	emit = function(key)
+		return {key = key, want = 'stream',
+			xadd = append_words({'XADD', key, '*'})}
+	end,
+	post = function(key)
+		return {key = key, want = 'stream',
+			xadd = append_words({'XADD', key, 'NOMKSTREAM',
+				'MAXLEN', '~', MAILBOX_MAX, '*'})}
+	end,
+	late = function(key)
+		return {key = key, want = 'zset', channel = word(),
+			due = now + number(), words = append_words({})}
+	end,
+	tally = function(key)
+		return {key = key, want = 'stream', field = word(),
+			value = word()}
+	end,
+}
+
+local function read_effects(e)
+	e.effects = {}
+	for i = 1, number() do
+		local kind = word()
+		e.effects[i] = read_effect[kind](KEYS[number() + OWN_KEYS])
 	end
 end
 
 local function read_entry()
 	local e = {id = word(), verb = word()}
 	if e.verb == 'done' then
-		read_done(e)
-	elseif e.verb == 'retry' then
-		e.failed, e.delay = word(), number()
-	else
+		read_effects(e)
+	elseif e.verb == 'dead' then
 		e.deliveries, e.reason, e.error = word(), word(), word()
+		read_effects(e)
+	else
+		e.failed, e.starts, e.delay = word(), word(), number()
 	end
 	return e
 end
@@ -85,7 +120,7 @@ local function fault(key, want)
 end
 
 local function tally_fault(t)
-	local bad = fault(tally, 'hash') or fault(t.key, 'stream')
+	local bad = fault(tally, 'hash')
 	if bad then
 		return bad
 	end
@@ -97,34 +132,61 @@ local function tally_fault(t)
 	end
 end
 
-local function entry_fault(e)
-	if e.verb == 'retry' then
-		return fault(tries, 'hash') or fault(later, 'zset')
-	elseif e.verb == 'dead' then
-		return fault(tries, 'hash') or fault(dead, 'stream')
+local function effect_fault(f)
+	local bad = fault(f.key, f.want)
+	if not bad and f.field then
+		bad = tally_fault(f)
+	elseif not bad and f.due then
+		bad = fault(delayed, 'zset')
 	end
-	for _, xadd in ipairs(e.emits) do
-		local bad = fault(xadd[2], 'stream')
-		if bad then
-			return bad
-		end
-	end
-	for _, t in ipairs(e.tallies) do
-		local bad = tally_fault(t)
-		if bad then
-			return bad
-		end
-	end
-	return fault(tries, 'hash')
+	return bad
 end
 
-local exists = redis.call('TYPE', stream).ok == 'stream'
-local function is_mine(id)
-	if not exists then
-		return false
+local function entry_fault(e)
+	local bad = fault(tries, 'hash')
+	if e.verb == 'retry' then
+		bad = bad or fault(later, 'zset')
+	elseif e.verb == 'dead' then
+		bad = bad or fault(dead, 'stream')
 	end
-	local r = redis.pcall('XPENDING', stream, group, id, id, 1, me)
-	return not r.err and #r > 0 -- an error is NOGROUP
+	for _, f in ipairs(e.effects or {}) do
+		bad = bad or effect_fault(f)
+	end
+	return bad
+end
+
+-- Was the fence taken down?  Asking by making one creates no second; where
+-- Redis refuses to make any (out of memory), they are looked through.
+local function is_fenced()
+	local r = redis.pcall('XGROUP', 'CREATECONSUMER', stream, group, fence)
+	if r == 1 then
+		redis.call('XGROUP', 'DELCONSUMER', stream, group, fence)
+	elseif type(r) == 'table' then
+		r = redis.pcall('XINFO', 'CONSUMERS', stream, group)
+		for _, row in ipairs(r) do
+			if row[2] == fence then
+				return false
+			end
+		end
+	end
+	return r ~= 0
+end
+
+-- The ids between first and last that are pending under my name, as a set.
+local function find_mine()
+	local mine, from = {}, first
+	repeat
+		local rows = redis.pcall('XPENDING', stream, group, from, last,
+					 1000, me)
+		if rows.err then
+			return mine -- NOGROUP
+		end
+		for _, row in ipairs(rows) do
+			mine[row[1]] = true
+			from = '(' .. row[1]
+		end
+	until #rows < 1000
+	return mine
 end
 
 -- Adds up what is counted, by target, field and value, in order.
@@ -137,15 +199,10 @@ local function add(list, name, make)
 	return list[name]
 end
 
-local function count(e)
-	for _, t in ipairs(e.tallies) do
-		local values = add(add(targets, t.key, {}), t.field, {})
-		add(values, t.value, 0)
-		values[t.value] = values[t.value] + 1
-	end
-	if #e.tallies > 0 then
-		tallied = tallied + 1
-	end
+local function count(t)
+	local values = add(add(targets, t.key, {}), t.field, {})
+	add(values, t.value, 0)
+	values[t.value] = values[t.value] + 1
 end
 
 local function json(text)
@@ -175,9 +232,20 @@ local function publish_totals()
 	end
 end
 
-local function settle(id)
-	redis.call('XACK', stream, group, id)
-	redis.call('HDEL', tries, id)
+-- Acknowledges them, and forgets what went wrong with them before.
+local has_tries = redis.call('EXISTS', tries) == 1
+local function settle(ids)
+	redis.call('XACK', stream, group, unpack(ids))
+	if has_tries and fault(tries, 'hash') == nil then
+		for _, id in ipairs(ids) do
+			redis.call('HDEL', tries, id, id .. '!', id .. '@')
+		end
+	end
+end
+
+local function note_failure(e)
+	redis.call('HSET', tries, e.id, e.failed, e.id .. '!', e.starts)
+	has_tries = true
 end
 
 -- Moves it to the consumer "=later".  The answer's code.
@@ -185,19 +253,57 @@ local function retry(e)
 	local moved = redis.call('XCLAIM', stream, group, '=later', 0, e.id,
 				 'JUSTID')
 	if #moved == 0 then
-		settle(e.id)
+		settle({e.id})
 		return 2
 	end
 	redis.call('ZADD', later, now + e.delay, e.id)
-	redis.call('HSET', tries, e.id, e.failed)
+	note_failure(e)
 	return 1
+end
+
+-- It stays where it is; claim.lua finds when it is due.
+local function hold(e)
+	redis.call('HSET', tries, e.id .. '@',
+		   string.format('%.0f', now + e.delay))
+	note_failure(e)
+	return 1
+end
+
+local function delay(f)
+	local name = string.format('%s%06d:%08d:', time[1], time[2],
+				   redis.call('ZCARD', f.key))
+	redis.call('ZADD', f.key, f.due, name .. cmsgpack.pack(f.words))
+	redis.call('ZADD', delayed, 'LT', f.due, f.channel)
+end
+
+local wrote = false
+-- nil, or the error that Redis gave for one of them.
+local function perform_effects(e)
+	local counted = false
+	for _, f in ipairs(e.effects) do
+		if f.xadd then
+			local r = redis.pcall(unpack(f.xadd))
+			if type(r) == 'table' and r.err then
+				return r
+			end
+		elseif f.due then
+			delay(f)
+		else
+			count(f)
+			counted = true
+		end
+		wrote = true
+	end
+	if counted then
+		tallied = tallied + 1
+	end
 end
 
 -- The same for its dead letter.
 local function bury(e)
 	local found = redis.call('XRANGE', stream, e.id, e.id)
 	if #found == 0 then
-		settle(e.id)
+		settle({e.id})
 		return 2
 	end
 	local xadd = {'XADD', dead, '*'}
@@ -216,37 +322,69 @@ local function bury(e)
 	if r.err then
 		return r
 	end
-	settle(e.id)
+	wrote = true
+	r = perform_effects(e)
+	if r then
+		return r
+	end
+	settle({e.id})
 	return 1
 end
 
-local wrote = false
 local function finish(e)
-	for _, xadd in ipairs(e.emits) do
-		local r = redis.pcall(unpack(xadd))
-		if type(r) == 'table' and r.err then
-			return r
+	local r = perform_effects(e)
+	if r then
+		return r
+	end
+	settle({e.id})
+	return 1
+end
+
+-- Those that ask for nothing.  While the fence stands, all that we were given
+-- and have not settled is ours, and settling twice changes nothing.
+local fenced = is_fenced()
+local mine = {}
+local function settle_plain()
+	local count = number()
+	local from, ids, codes = at + 1, {}, {}
+	at = at + count
+	if count == 0 or not fenced then
+		ids = {unpack(ARGV, from, at)}
+		codes = 1
+	else
+		for i = from, at do
+			table.insert(codes, mine[ARGV[i]] and 1 or 0)
+			if mine[ARGV[i]] then
+				table.insert(ids, ARGV[i])
+			end
 		end
+	end
+	if #ids > 0 then
+		settle(ids)
 		wrote = true
 	end
-	settle(e.id)
-	count(e)
-	return 1
+	return codes
 end
 
-local perform = {done = finish, retry = retry, dead = bury}
+-- First everything is looked at, then everything is done.
+local exists = redis.call('TYPE', stream).ok == 'stream'
+if exists and not (fenced and strict) and
+    (fenced or tonumber(ARGV[8]) + 9 < #ARGV) then
+	mine = find_mine()
+end
+local perform = {done = finish, retry = retry, hold = hold, dead = bury}
+local before = at
+at = 8 + tonumber(ARGV[8])
 local entries, codes = {}, {}
 for i = 1, number() do
 	local e = read_entry()
-	if not is_mine(e.id) then
-		codes[i] = 0
-	else
-		codes[i] = entry_fault(e) or 1
-	end
 	entries[i] = e
+	codes[i + 1] = mine[e.id] and (entry_fault(e) or 1) or 0
 end
+at = before
+codes[1] = settle_plain()
 for i, e in ipairs(entries) do
-	if codes[i] == 1 then
+	if codes[i + 1] == 1 then
 		local r = perform[e.verb](e)
 		if type(r) == 'table' then
 			if not wrote then
@@ -256,7 +394,7 @@ for i, e in ipairs(entries) do
 		else
 			wrote = true
 		end
-		codes[i] = r
+		codes[i + 1] = r
 	end
 end
 if tallied > 0 then

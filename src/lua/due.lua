@@ -7,11 +7,13 @@
 -- KEYS   1 stream of the channel, 2 hash of failed attempts, 3 zset of due
 --        times (ms)
 -- ARGV   1 group, 2 own name, 3 how many at most (1000 is the limit of one
---        call), 4 "1": first look for entries that have lost their due time
+--        call), 4 "1": first look for entries that have lost their due time,
+--        5 fence (the consumer without which nothing is ours; "": none)
 -- answer {ms until the next is due (-1: none waits), lost, entries}
 --        lost and entries as in rescue.lua
 local stream, tries, later = KEYS[1], KEYS[2], KEYS[3]
 local group, me, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local fence = ARGV[5]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -21,6 +23,26 @@ local function pending(first, last, n)
 	return r.err and {} or r -- NOGROUP: nothing is pending
 end
 
+-- Asking for the fence by making it creates no second one; where Redis refuses
+-- to make any (out of memory), they are looked through.
+local function is_fenced()
+	local r = redis.pcall('XGROUP', 'CREATECONSUMER', stream, group, fence)
+	if r == 1 then
+		redis.call('XGROUP', 'DELCONSUMER', stream, group, fence)
+	elseif type(r) == 'table' then
+		r = redis.pcall('XINFO', 'CONSUMERS', stream, group)
+		for _, row in ipairs(r) do
+			if row[2] == fence then
+				return false
+			end
+		end
+	end
+	return r ~= 0
+end
+
+if fence ~= '' and is_fenced() then
+	return {-1, {}, {}}
+end
 if ARGV[4] == '1' then
 	-- Only somebody else can have removed them from the zset.
 	local rows = pending('-', '+', 1000)
@@ -57,11 +79,12 @@ local lost, entries = {}, {}
 for _, row in ipairs(found) do
 	local id = row[1]
 	if bodies[id] then
-		local failed = redis.call('HGET', tries, id) or 0
-		table.insert(entries, {id, bodies[id], row[4] + 1, failed})
+		local t = redis.call('HMGET', tries, id, id .. '!')
+		table.insert(entries, {id, bodies[id], row[4] + 1, t[1] or 0,
+				       t[2] or 0})
 	else
 		redis.call('XACK', stream, group, id)
-		redis.call('HDEL', tries, id)
+		redis.call('HDEL', tries, id, id .. '!', id .. '@')
 		table.insert(lost, id)
 	end
 end

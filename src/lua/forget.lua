@@ -2,7 +2,7 @@
 -- forget.lua -- remove the consumer of a worker that is gone.
 --
 -- DELCONSUMER throws away whatever is pending under the name, so looking and
--- deleting must be one step.
+-- deleting must be one step.  Its fence goes with it (see rescue.lua).
 --
 -- KEYS   1 stream of the channel, 2 zset of the team (beat.lua)
 -- ARGV   1 group, 2 name
@@ -23,4 +23,5 @@ elseif #r > 0 then
 	return 0
 end
 redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
+redis.call('XGROUP', 'DELCONSUMER', stream, group, '=' .. name .. '.0')
 return 1

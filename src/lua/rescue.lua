@@ -12,10 +12,12 @@
 --        has run out, but that does not count now: ask again after wait
 --        lost: ids that were pending though their entry is gone; they are
 --        acknowledged
---        entries: {id, {name, value, ...}, deliveries, failed attempts}
+--        entries: {id, {name, value, ...}, deliveries, failed attempts,
+--        starts}
 --
 -- Any number of workers may call this at once: an entry is moved only while it
--- is pending under the name that it is taken from.
+-- is pending under the name that it is taken from.  First the fence of that
+-- worker is taken down, which tells its commits that something was taken.
 local stream, tries, team = KEYS[1], KEYS[2], KEYS[3]
 local group, from, me = ARGV[1], ARGV[2], ARGV[3]
 local lease, count = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -31,6 +33,12 @@ local function judge()
 	local now = time[1] * 1000 + math.floor(time[2] / 1000)
 	local score = tonumber(redis.call('ZSCORE', team, from) or false)
 	local since = tonumber(redis.call('ZSCORE', team, '=since') or 0)
+	local beat = tonumber(redis.call('ZSCORE', team, '=beat') or 0)
+
+	-- Redis was away, and nobody has beaten since (beat.lua).
+	if now - beat > lease / 2 then
+		since = now
+	end
 
 	if string.sub(from, 1, 1) == '=' or (score and score >= now) then
 		return 0, 0
@@ -52,6 +60,7 @@ else
 	if state ~= 1 then
 		return {state, wait, {}, {}}
 	end
+	redis.pcall('XGROUP', 'DELCONSUMER', stream, group, '=' .. from .. '.0')
 	found = pending('-', '+', count)
 end
 if #found == 0 then
@@ -73,11 +82,12 @@ local lost, entries = {}, {}
 for _, row in ipairs(found) do
 	local id = row[1]
 	if bodies[id] then
-		local failed = redis.call('HGET', tries, id) or 0
-		table.insert(entries, {id, bodies[id], row[4] + 1, failed})
+		local t = redis.call('HMGET', tries, id, id .. '!')
+		table.insert(entries, {id, bodies[id], row[4] + 1, t[1] or 0,
+				       t[2] or 0})
 	else
 		redis.call('XACK', stream, group, id)
-		redis.call('HDEL', tries, id)
+		redis.call('HDEL', tries, id, id .. '!', id .. '@')
 		table.insert(lost, id)
 	end
 end

@@ -16,7 +16,7 @@ static const struct rd_slice no_type;
 START_TEST(test_done_is_done)
 {
 	struct rd_verdict v = {0};
-	struct rd_order o = rd_dispatch(&policy, &v, 2, 5);
+	struct rd_order o = rd_dispatch(&policy, &v, 2, 0, 5);
 
 	ck_assert_int_eq(o.verb, RD_VERB_DONE);
 	rd_verdict_fini(&v);
@@ -30,13 +30,13 @@ START_TEST(test_failures_retry_until_they_are_too_many)
 
 	rd_verdict_fail(&v, S("crash: signal 6"));
 	for (uint32_t failed = 0; failed < 2; failed++) {
-		o = rd_dispatch(&policy, &v, failed, 0);
+		o = rd_dispatch(&policy, &v, failed, 0, 0);
 		ck_assert_int_eq(o.verb, RD_VERB_RETRY);
 		ck_assert_uint_eq(o.failed, failed + 1);
 		ck_assert_uint_eq(o.delay_ms, 800u << failed);
 		ck_slice_eq(o.error, S("crash: signal 6"));
 	}
-	o = rd_dispatch(&policy, &v, 2, 0);
+	o = rd_dispatch(&policy, &v, 2, 0, 0);
 	ck_assert_int_eq(o.verb, RD_VERB_DEAD);
 	ck_assert_uint_eq(o.failed, 3);
 	ck_slice_eq(o.reason, S("attempts"));
@@ -51,14 +51,14 @@ START_TEST(test_retry_names_its_delay_and_counts)
 	struct rd_order o;
 
 	rd_verdict_retry(&v, 0);
-	o = rd_dispatch(&policy, &v, 0, 99);
+	o = rd_dispatch(&policy, &v, 0, 0, 99);
 	ck_assert_int_eq(o.verb, RD_VERB_RETRY);
 	ck_assert_uint_eq(o.delay_ms, 0);
 	ck_assert_uint_eq(o.failed, 1);
 	rd_verdict_retry(&v, UINT64_MAX);
-	ck_assert_uint_eq(rd_dispatch(&policy, &v, 0, 0).delay_ms,
+	ck_assert_uint_eq(rd_dispatch(&policy, &v, 0, 0, 0).delay_ms,
 			  RD_RETRY_MAX_MS);
-	ck_assert_int_eq(rd_dispatch(&policy, &v, 2, 0).verb, RD_VERB_DEAD);
+	ck_assert_int_eq(rd_dispatch(&policy, &v, 2, 0, 0).verb, RD_VERB_DEAD);
 	rd_verdict_fini(&v);
 }
 END_TEST
@@ -69,12 +69,43 @@ START_TEST(test_dead_is_dead_at_once)
 	struct rd_order o;
 
 	rd_verdict_dead(&v, S("no such owner"));
-	o = rd_dispatch(&policy, &v, 0, 0);
+	o = rd_dispatch(&policy, &v, 0, 0, 0);
 	ck_assert_int_eq(o.verb, RD_VERB_DEAD);
 	ck_slice_eq(o.reason, S("no such owner"));
 	/* The last word holds. */
 	rd_verdict_retry(&v, 5);
-	ck_assert_int_eq(rd_dispatch(&policy, &v, 0, 0).verb, RD_VERB_RETRY);
+	ck_assert_int_eq(rd_dispatch(&policy, &v, 0, 0, 0).verb, RD_VERB_RETRY);
+	rd_verdict_fini(&v);
+}
+END_TEST
+
+START_TEST(test_crashes_count_apart)
+{
+	struct rd_policy p = {.max_attempts = 2,
+			      .max_crashes = 3,
+			      .retry_delay_ms = 100,
+			      .retry_limit_ms = 1000};
+	struct rd_verdict v = {0};
+	struct rd_order o;
+
+	rd_verdict_fail(&v, S("crash: signal 11"));
+	v.outcome = RD_OUTCOME_CRASHED;
+	for (uint32_t starts = 1; starts < 3; starts++) {
+		o = rd_dispatch(&p, &v, 1, starts, 0);
+		ck_assert_int_eq(o.verb, RD_VERB_RETRY);
+		ck_assert_uint_eq(o.failed, 1);
+		ck_assert_uint_eq(o.starts, starts);
+		ck_assert_uint_gt(o.delay_ms, 0);
+	}
+	o = rd_dispatch(&p, &v, 1, 3, 0);
+	ck_assert_int_eq(o.verb, RD_VERB_DEAD);
+	ck_slice_eq(o.reason, S("crashes"));
+	ck_slice_eq(o.error, S("crash: signal 11"));
+	/* One that returns has not crashed: its starts are forgotten. */
+	rd_verdict_fail(&v, S("no"));
+	o = rd_dispatch(&p, &v, 0, 2, 0);
+	ck_assert_int_eq(o.verb, RD_VERB_RETRY);
+	ck_assert_uint_eq(o.starts, 0);
 	rd_verdict_fini(&v);
 }
 END_TEST
@@ -182,9 +213,10 @@ END_TEST
 static void check_batch(struct rd_batch *b, const char *want)
 {
 	struct rd_buf got = RD_BUF_INIT;
+	const struct rd_batch_head head = {S("team"), S("me"), S("c"), S("=f"),
+					   true};
 	size_t n;
-	const struct rd_slice *args =
-	    rd_batch_args(b, S("team"), S("me"), S("c"), &n);
+	const struct rd_slice *args = rd_batch_args(b, &head, &n);
 
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0)
@@ -205,25 +237,32 @@ START_TEST(test_batch_is_what_the_script_reads)
 	struct rd_order dead = {.verb = RD_VERB_DEAD, .reason = {"why", 3}};
 
 	rd_batch_init(&b);
-	check_batch(&b, "team|me|c|0");
+	check_batch(&b, "team|me|c|=f|1|0-0|0-0|0|0");
 	ck_assert_int_eq(
 	    rd_verdict_emit(&v, S("x"), S("T"), RD_ENC_JSON, S("1")), RD_OK);
 	ck_assert_int_eq(rd_verdict_tally(&v, S("y"), S("f"), S("v")), RD_OK);
 	ck_assert_int_eq(
 	    rd_verdict_emit(&v, S("x"), no_type, RD_ENC_BIN, S("2")), RD_OK);
-	rd_batch_add(&b, (struct rd_id){7, 1}, 1, &done, &v);
-	rd_batch_add(&b, (struct rd_id){7, 2}, 1, &retry, &none);
-	rd_batch_add(&b, (struct rd_id){7, 3}, 9, &dead, &none);
-	check_batch(&b, "team|me|c|3|7-1|done|2|1|4|type|T|json|1|1|2|bin|2|1|"
-			"2|f|v|7-2|retry|2|1500|7-3|dead|9|why|");
-	/* The same again: a commit may be sent twice. */
-	check_batch(&b, "team|me|c|3|7-1|done|2|1|4|type|T|json|1|1|2|bin|2|1|"
-			"2|f|v|7-2|retry|2|1500|7-3|dead|9|why|");
+	ck_assert(rd_batch_is_plain(&done, &none));
+	ck_assert(!rd_batch_is_plain(&done, &v));
+	ck_assert(!rd_batch_is_plain(&dead, &none));
+	rd_batch_add(&b, (struct rd_id){7, 9}, 1, &done, &none, false);
+	rd_batch_add(&b, (struct rd_id){7, 8}, 1, &done, &none, false);
+	rd_batch_add(&b, (struct rd_id){7, 1}, 1, &done, &v, false);
+	rd_batch_add(&b, (struct rd_id){7, 2}, 1, &retry, &none, false);
+	rd_batch_add(&b, (struct rd_id){7, 4}, 1, &retry, &none, true);
+	rd_batch_add(&b, (struct rd_id){7, 3}, 9, &dead, &none, false);
+	/* Twice the same: a commit may be sent again. */
+	for (int i = 0; i < 2; i++)
+		check_batch(&b, "team|me|c|=f|1|7-1|7-9|2|7-9|7-8|4|"
+				"7-1|done|3|emit|1|4|type|T|json|1|tally|2|f|v|"
+				"emit|1|2|bin|2|7-2|retry|2|0|1500|"
+				"7-4|hold|2|0|1500|7-3|dead|9|why||0");
 	ck_assert_uint_eq(b.target_count, 2);
 	ck_assert_uint_eq(b.targets->sent, 2);
 	ck_assert_uint_eq(b.targets->next->sent, 1);
 	rd_batch_clear(&b);
-	check_batch(&b, "team|me|c|0");
+	check_batch(&b, "team|me|c|=f|1|0-0|0-0|0|0");
 	ck_assert_ptr_null(b.targets);
 	rd_batch_fini(&b);
 	rd_verdict_fini(&v);
@@ -239,14 +278,14 @@ START_TEST(test_batch_is_bounded)
 
 	rd_batch_init(&b);
 	for (; rd_batch_has_room(&b) && n < 100000; n++)
-		rd_batch_add(&b, (struct rd_id){n, 0}, 1, &done, &v);
+		rd_batch_add(&b, (struct rd_id){n, 0}, 1, &done, &v, false);
 	ck_assert_uint_eq(n, RD_BATCH_ENTRIES);
 	rd_batch_clear(&b);
 	for (int i = 0; i < 500; i++)
 		ck_assert_int_eq(rd_verdict_tally(&v, S("a"), S("f"), S("v")),
 				 RD_OK);
 	for (n = 0; rd_batch_has_room(&b); n++)
-		rd_batch_add(&b, (struct rd_id){n, 0}, 1, &done, &v);
+		rd_batch_add(&b, (struct rd_id){n, 0}, 1, &done, &v, false);
 	ck_assert_uint_eq(n, RD_BATCH_EFFECTS / 500);
 	rd_batch_fini(&b);
 	rd_verdict_fini(&v);
@@ -256,6 +295,7 @@ END_TEST
 UNIT_MAIN("dispatch", test_done_is_done,
 	  test_failures_retry_until_they_are_too_many,
 	  test_retry_names_its_delay_and_counts, test_dead_is_dead_at_once,
-	  test_reasons_are_cut_between_characters, test_emits_are_judged,
-	  test_effects_have_limits, test_tallied_values_are_short_text,
+	  test_crashes_count_apart, test_reasons_are_cut_between_characters,
+	  test_emits_are_judged, test_effects_have_limits,
+	  test_tallied_values_are_short_text,
 	  test_batch_is_what_the_script_reads, test_batch_is_bounded)
