@@ -2,13 +2,14 @@
 /*
  * handler.h -- what a worker's handler is given, and what it must answer.
  *
- * A handler is a struct of functions.  The worker opens it once, gives it one
- * message at a time, and closes it.  message() runs on a thread of its own, so
- * it may block; one that takes longer than handler-timeout ends the process.
+ * A handler is a struct of functions.  The worker opens it once, gives it
+ * messages and server events, and closes it.  All of them run on one thread of
+ * their own, one at a time, so they may block; one that takes longer than
+ * handler-timeout ends the process.
  *
- * What a handler wants done (emit, tally) is only noted while it runs, and
- * happens in one step with the acknowledgement of the message, if message()
- * returns RD_OK.  A process that dies in between leaves no trace but the
+ * What a handler wants done (emit, tally, ...; see verbs.h) is only noted while
+ * it runs, and happens in one step with the acknowledgement of the message, if
+ * the message is done.  A process that dies in between leaves no trace but the
  * message itself, which then runs again: a message is handled at least once,
  * and what it emits appears exactly once.  For effects of its own (a database)
  * a handler uses channel and message->id as the key that makes them harmless
@@ -20,17 +21,13 @@
 #ifndef REDISTRIBUTE_HANDLER_H
 #define REDISTRIBUTE_HANDLER_H
 
-#include <stdint.h>
-
-#include <redistribute/message.h>
+#include <redistribute/clients.h>
+#include <redistribute/verbs.h>
 
 /* Changes when an old handler no longer works; a worker refuses others. */
 #define RD_HANDLER_ABI 1
 
-/* The longest value that is counted, in bytes; longer ones are cut. */
-#define RD_TALLY_MAX 255
-
-/* One message on its way to a handler.  Borrowed until message() returns. */
+/* One message on its way to a handler.  Borrowed until the function returns. */
 struct rd_delivery {
 	uint32_t size; /* sizeof(struct rd_delivery) of the worker */
 	/* 1 + the times that a handler failed on it. */
@@ -42,106 +39,45 @@ struct rd_delivery {
 	const struct rd_message *message;
 };
 
-struct rd_context;
-
-/* What a handler may ask for while message() runs, from that thread only.  Use
- * the functions below. */
-struct rd_verbs {
-	uint32_t size; /* sizeof(struct rd_verbs) of the worker */
-	int (*emit)(struct rd_context *ctx, struct rd_slice channel,
-		    struct rd_slice type, enum rd_encoding encoding,
-		    struct rd_slice payload);
-	int (*tally)(struct rd_context *ctx, struct rd_slice to_channel,
-		     struct rd_slice field, struct rd_slice value);
-	void (*retry)(struct rd_context *ctx, uint64_t delay_ms);
-	void (*dead)(struct rd_context *ctx, const char *reason);
-	void (*log)(struct rd_context *ctx, const char *text);
-	int (*member)(struct rd_context *ctx, const char *name,
-		      struct rd_slice *value_out);
-};
-
-/* The worker's side of one message(); only its first member is public. */
-struct rd_context {
-	const struct rd_verbs *verbs;
+enum rd_event_kind {
+	RD_EVENT_CONNECT,     /* a client has connected */
+	RD_EVENT_DISCONNECT,  /* it has gone */
+	RD_EVENT_SUBSCRIBE,   /* it wants to follow a channel */
+	RD_EVENT_UNSUBSCRIBE, /* it follows it no longer */
+	RD_EVENT_PUBLISH,     /* it wants to publish a message */
+	RD_EVENT_CALL         /* it asks something, and waits for the reply */
 };
 
 /*
- * Publishes a message when this one is done.  type may be empty (data NULL);
- * everything is copied.  RD_EINVAL: the channel or the type is not valid, or
- * the payload is not of its encoding (RD_ENC_FIELDS cannot be emitted);
- * RD_ELIMIT: more than 1,000 effects or 16 MiB from one message.
+ * Something that a client does or wants, of which a gateway tells the team that
+ * consumes its events channel.  Borrowed until the function returns.
  */
-RD_MUST_CHECK static inline int rd_emit(struct rd_context *ctx,
-					struct rd_slice channel,
-					struct rd_slice type,
-					enum rd_encoding encoding,
-					struct rd_slice payload)
-{
-	return ctx->verbs->emit(ctx, channel, type, encoding, payload);
-}
+struct rd_event {
+	uint32_t size; /* sizeof(struct rd_event) of the worker */
+	enum rd_event_kind kind;
+	/* The client's connection, as text: its name for the verbs. */
+	struct rd_slice socket;
+	/* What it is about; empty where it is about none. */
+	struct rd_slice channel;
+	/* Who the client has proved to be; data is NULL where it has not. */
+	struct rd_slice from;
+	/* What is published or called: type, encoding and payload; of connect
+	 * a JSON object about the client.  NULL where there is none. */
+	const struct rd_message *message;
+};
 
 /*
- * Adds one to a counter of the whole team when this message is done, exactly
- * once.  Counters belong to the message's channel and are named by field and
- * value.  The new totals of what changed are published to to_channel, in one
- * message of type TOTALS for each batch that is acknowledged:
- *
- *	{"channel":"statistic","messages":20,
- *	 "totals":{"agent":{"Mozilla/5.0":12},"ip":{"192.0.2.1":3}}}
- *
- * where messages says how many messages the team has counted so far.  A value
- * is cut to RD_TALLY_MAX bytes between two characters; one that is not UTF-8
- * is counted as "base64:" and its base64.  RD_EINVAL: the channel is not valid,
- * or field is not 1 to 64 bytes of UTF-8 without '='; RD_ELIMIT as rd_emit().
+ * An event.  RD_OK: as its verbs say, and allowed where they say nothing.  A
+ * negative error: where the client waits for an answer it is refused, else it
+ * is a failed attempt like that of a message.
  */
-RD_MUST_CHECK static inline int rd_tally(struct rd_context *ctx,
-					 struct rd_slice to_channel,
-					 struct rd_slice field,
-					 struct rd_slice value)
-{
-	return ctx->verbs->tally(ctx, to_channel, field, value);
-}
-
-/*
- * Gives the message again after delay_ms, to any worker; counts as a failed
- * attempt, of which max-attempts are allowed.  Whatever message() returns, and
- * what it emitted is dropped.  The last of rd_retry() and rd_dead() holds.
- */
-static inline void rd_retry(struct rd_context *ctx, uint64_t delay_ms)
-{
-	ctx->verbs->retry(ctx, delay_ms);
-}
-
-/* Puts the message into the team's dead letters, with this reason; likewise. */
-static inline void rd_dead(struct rd_context *ctx, const char *reason)
-{
-	ctx->verbs->dead(ctx, reason);
-}
-
-/* One line for the worker's log, which adds channel and id. */
-static inline void rd_log_line(struct rd_context *ctx, const char *text)
-{
-	ctx->verbs->log(ctx, text);
-}
-
-/*
- * One member of the payload as text, where the payload is a map of any
- * encoding: a JSON object, a MessagePack map, or the fields of a foreign
- * producer's entry.  A string (or the bytes of a field) comes decoded, another
- * value as its JSON text; borrowed until message() returns.  RD_ENOTFOUND:
- * there is no such member; RD_EFORMAT: the payload is no map.
- */
-RD_MUST_CHECK static inline int rd_member_text(struct rd_context *ctx,
-					       const char *name,
-					       struct rd_slice *value_out)
-{
-	return ctx->verbs->member(ctx, name, value_out);
-}
+typedef int rd_event_fn(void *state, struct rd_context *ctx,
+			const struct rd_event *event);
 
 struct rd_handler {
 	uint32_t abi;     /* RD_HANDLER_ABI */
 	uint32_t size;    /* sizeof(struct rd_handler) of the handler */
-	const char *name; /* what --handler calls it */
+	const char *name; /* for the log, and what --handler calls it */
 	/*
 	 * Called once, before the first message.  args is what stands behind
 	 * the colon in --handler NAME:ARGS, or "".  On failure (any negative
@@ -156,8 +92,31 @@ struct rd_handler {
 	 */
 	int (*message)(void *state, struct rd_context *ctx,
 		       const struct rd_delivery *delivery);
+	/*
+	 * The same for as many messages as are there, count of them, at most
+	 * `batch`.  Verbs concern the one that rd_pick() has chosen, at first
+	 * the first.  RD_OK: those are done of which no rd_retry(), rd_fail()
+	 * or rd_dead() says otherwise; a negative error: those have failed.
+	 * handler-timeout is for all of them together.  Where both are given,
+	 * batch is used, and message never.
+	 */
+	int (*batch)(void *state, struct rd_context *ctx,
+		     const struct rd_delivery *deliveries, size_t count);
 	/* Called once, after the last message.  May be NULL. */
 	void (*close)(void *state);
+	/*
+	 * Server events.  Each may be NULL: then such an event is allowed, and
+	 * nothing happens.  Where all are, an event comes as a message.
+	 */
+	rd_event_fn *connect;
+	rd_event_fn *disconnect;
+	rd_event_fn *subscribe;
+	rd_event_fn *unsubscribe;
+	rd_event_fn *publish;
+	rd_event_fn *call;
 };
+
+/* What --handler FILE.so looks for in the file. */
+RD_PUBLIC extern const struct rd_handler redistribute_handler;
 
 #endif

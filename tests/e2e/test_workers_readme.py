@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -10,7 +11,7 @@ from harness import PYTHON, REPO, channel_key, eventually, xadd
 
 TEXT = (REPO / "workers/README.md").read_text("utf-8")
 NODE = shutil.which("node") or shutil.which("nodejs")
-LANGUAGES = {"python": PYTHON, "javascript": NODE}
+LANGUAGES = {"python": PYTHON, "javascript": NODE, "c": shutil.which("cc")}
 
 
 def example(language):
@@ -18,15 +19,28 @@ def example(language):
     return block
 
 
+def handler_of(language, directory):
+    """The --handler that runs the example."""
+    if language == "c":
+        source = directory / "orders.c"
+        source.write_text(example(language), "utf-8")
+        subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror",
+                        "-Wno-missing-field-initializers", "-shared", "-fPIC",
+                        f"-I{REPO}/include", "-o", directory / "orders.so",
+                        source], check=True, timeout=50)
+        return f"{directory}/orders.so:invoices"
+    path = directory / "handler"
+    path.write_text(example(language), "utf-8")
+    return f"exec:{LANGUAGES[language]} {path}"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_example_of_the_readme(run, server, channel, tmp_path, language):
     if LANGUAGES[language] is None:
-        pytest.skip("there is no Node here")
-    path = tmp_path / "handler"
-    path.write_text(example(language), "utf-8")
+        pytest.skip(f"nothing here runs {language}")
     team = f"readme-{language}"
     run.daemon("--team", team, "--consume", channel, "--handler",
-               f"exec:{LANGUAGES[language]} {path}", "--max-attempts", "2",
+               handler_of(language, tmp_path), "--max-attempts", "2",
                redis=server, workers=2)
     store = server.client()
     before = store.xlen(channel_key("invoices"))

@@ -2,6 +2,8 @@
 """An exec handler for tests: handler.py MODE [TO] [FILE]
 
 echo TO      emits what it was given, as it was given, to the channel TO
+number TO    emits {"channel":its channel,"n":its number} to the channel TO
+timed TO     the same after the "ms" of the message, the next ones meanwhile
 note FILE    writes each line that it was given to FILE, and is done
 obey TO FILE does what the message says, {"n":1,"do":"retry","times":2,...},
              and notes every start in FILE as "n deliveries pid"; without an
@@ -13,6 +15,7 @@ do: retry (ms), dead (why), crash, hang, garbage, wrong (another seq), slow
 import json
 import os
 import sys
+import threading
 import time
 
 
@@ -31,6 +34,16 @@ def say(answer):
 
 def echo(message, to):
     say({"seq": message["seq"], "emit": [emit(to, message)]})
+
+
+def number(message, to):
+    said = {"channel": message["channel"], "n": message["data"]["n"]}
+    say({"seq": message["seq"], "emit": [{"channel": to, "data": said}]})
+
+
+def timed(message, to):
+    threading.Timer(message["data"].get("ms", 0) / 1000, number,
+                    (message, to)).start()
 
 
 def note(message, path):
@@ -82,7 +95,8 @@ def obey(message, to, path):
 
 def main():
     mode, args = sys.argv[1], sys.argv[2:]
-    act = {"echo": echo, "note": note, "obey": obey}[mode]
+    act = {"echo": echo, "note": note, "number": number,
+           "timed": timed, "obey": obey}[mode]
     for line in sys.stdin:
         act(json.loads(line), *args)
 

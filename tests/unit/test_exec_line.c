@@ -216,5 +216,196 @@ START_TEST(test_wrong_answers)
 }
 END_TEST
 
+/* The post at i, as "gateway|name|value|...". */
+static void check_post(const struct rd_verdict *v, size_t i, const char *want)
+{
+	const struct rd_effect *e = &v->effects[i];
+	struct rd_buf got = RD_BUF_INIT;
+
+	ck_assert_int_eq(e->kind, RD_EFFECT_POST);
+	rd_buf_addslice(&got, rd_verdict_slice(v, e->channel));
+	for (size_t k = 0; k < e->word_count; k++) {
+		rd_buf_addc(&got, '|');
+		rd_buf_addslice(&got,
+				rd_verdict_slice(v, v->words[e->words_at + k]));
+	}
+	ck_assert_str_eq(rd_buf_text(&got), want);
+	rd_buf_fini(&got);
+}
+
+static void check_event_line(const struct rd_slice *fields, size_t count,
+			     const char *want)
+{
+	struct rd_buf out = RD_BUF_INIT;
+	struct rd_event_entry e;
+	struct rd_message m;
+
+	rd_message_read((struct rd_id){7, 1}, fields, count, &m);
+	ck_assert(rd_event_read(fields, count, &m, &e));
+	rd_line_event(&out, 3, &e, &m, 1);
+	ck_assert_str_eq(rd_buf_text(&out), want);
+	rd_buf_fini(&out);
+}
+
+START_TEST(test_event_lines)
+{
+	const struct rd_slice publish[] = {
+	    S("event"),   S("publish"), S("socket"), S("g/1"),
+	    S("ask"),     S("5"),       S("until"),  S("9"),
+	    S("channel"), S("room"),    S("type"),   S("SAY"),
+	    S("from"),    S("alice"),   S("json"),   S("{\n\"a\":1}")};
+	const struct rd_slice gone[] = {S("event"), S("disconnect"),
+					S("socket"), S("g/1")};
+
+	check_event_line(publish, COUNT(publish),
+			 "{\"seq\":3,\"event\":\"publish\",\"socket\":\"g/1\","
+			 "\"channel\":\"room\",\"id\":\"7-1\",\"type\":\"SAY\","
+			 "\"data\":{ \"a\":1},\"from\":\"alice\","
+			 "\"deliveries\":1}\n");
+	check_event_line(gone, COUNT(gone),
+			 "{\"seq\":3,\"event\":\"disconnect\",\"socket\":"
+			 "\"g/1\",\"id\":\"7-1\",\"deliveries\":1}\n");
+}
+END_TEST
+
+START_TEST(test_answers_to_events)
+{
+	struct rd_line_reader r = {0};
+	struct rd_verdict v = {0};
+	struct rd_buf why = RD_BUF_INIT;
+
+	ck_assert_int_eq(answer(&r, &v, &why, S("{\"seq\":1,\"allow\":true}")),
+			 RD_OK);
+	ck_assert_int_eq(v.answer.kind, RD_ANSWER_ALLOW);
+	ck_assert_int_eq(answer(&r, &v, &why,
+				S("{\"seq\":1,\"allow\":false,\"data\":1,"
+				  "\"reason\":\"w\\u0068y\"}")),
+			 RD_OK);
+	ck_assert_int_eq(v.answer.kind, RD_ANSWER_REFUSE);
+	ck_slice_eq(rd_verdict_slice(&v, v.answer.text), S("why"));
+	ck_assert_int_eq(answer(&r, &v, &why, S("{\"seq\":1,\"data\":[1]}")),
+			 RD_OK);
+	ck_assert_int_eq(v.answer.kind, RD_ANSWER_CHANGE);
+	ck_assert(v.answer.keeps_type);
+	ck_slice_eq(rd_verdict_slice(&v, v.answer.text), S("[1]"));
+	ck_assert_int_eq(
+	    answer(&r, &v, &why,
+		   S("{\"seq\":1,\"type\":\"T\",\"data64\":\"//4=\"}")),
+	    RD_OK);
+	ck_assert_int_eq(v.answer.encoding, RD_ENC_BIN);
+	ck_assert(v.answer.typed && !v.answer.keeps_type);
+	ck_slice_eq(rd_verdict_slice(&v, v.answer.type), S("T"));
+	ck_slice_eq(rd_verdict_slice(&v, v.answer.text), S("\xff\xfe"));
+	ck_assert_int_eq(
+	    answer(&r, &v, &why, S("{\"seq\":1,\"reply\":{\"n\":1}}")), RD_OK);
+	ck_assert_int_eq(v.answer.kind, RD_ANSWER_REPLY);
+	ck_slice_eq(rd_verdict_slice(&v, v.answer.text), S("{\"n\":1}"));
+	ck_assert_int_eq(
+	    answer(&r, &v, &why, S("{\"seq\":1,\"reply64\":\"//4=\"}")), RD_OK);
+	ck_assert_int_eq(v.answer.encoding, RD_ENC_BIN);
+	rd_line_fini(&r);
+	rd_verdict_fini(&v);
+	rd_buf_fini(&why);
+}
+END_TEST
+
+#define EVERYTHING                                                             \
+	"{\"seq\":1,\"emit\":[{\"channel\":\"a\",\"delay\":1500}],"            \
+	"\"direct\":[{\"socket\":\"g/1\",\"type\":\"T\",\"data\":1},"          \
+	"{\"socket\":\"h/2\",\"data64\":\"//4=\"}],"                           \
+	"\"subscribe\":[{\"socket\":\"g/1\",\"channel\":\"c\"}],"              \
+	"\"unsubscribe\":[{\"socket\":\"g/1\",\"channel\":\"d\"}],"            \
+	"\"disconnect\":[{\"socket\":\"g/1\",\"reason\":\"bye\"}],"            \
+	"\"allow\":false,\"reason\":\"no\"}"
+
+START_TEST(test_everything_that_an_answer_can_ask_for)
+{
+	struct rd_line_reader r = {0};
+	struct rd_verdict v = {0};
+	struct rd_buf why = RD_BUF_INIT;
+
+	ck_assert_int_eq(answer(&r, &v, &why, S(EVERYTHING)), RD_OK);
+	ck_assert_uint_eq(v.count, 6);
+	check_emit(&v, 0, "a", NULL, RD_ENC_JSON, S("null"));
+	ck_assert_uint_eq(v.effects[0].delay_ms, 1500);
+	check_post(&v, 1, "g|op|direct|socket|g/1|type|T|json|1");
+	check_post(&v, 2, "h|op|direct|socket|h/2|bin|\xff\xfe");
+	check_post(&v, 3, "g|op|subscribe|socket|g/1|channel|c");
+	check_post(&v, 4, "g|op|unsubscribe|socket|g/1|channel|d");
+	check_post(&v, 5, "g|op|disconnect|socket|g/1|reason|bye");
+	/* What has failed asks for nothing. */
+	ck_assert_int_eq(answer(&r, &v, &why,
+				S("{\"seq\":1,\"retry\":1,"
+				  "\"emit\":[{\"channel\":\"a\"}]}")),
+			 RD_OK);
+	ck_assert_uint_eq(v.count, 0);
+	rd_line_fini(&r);
+	rd_verdict_fini(&v);
+	rd_buf_fini(&why);
+}
+END_TEST
+
+START_TEST(test_an_answer_cut_anywhere_is_none)
+{
+	static const char text[] = EVERYTHING;
+	struct rd_line_reader r = {0};
+	uint64_t seq;
+
+	for (size_t len = 0; len < sizeof(text) - 1; len++) {
+		/* In memory of its own, so that a step too far is seen. */
+		char *line = malloc(len + 1);
+
+		ck_assert_ptr_nonnull(line);
+		memcpy(line, text, len);
+		ck_assert_int_eq(
+		    rd_line_seq(&r, (struct rd_slice){line, len}, &seq),
+		    RD_EFORMAT);
+		free(line);
+	}
+	rd_line_fini(&r);
+}
+END_TEST
+
+START_TEST(test_wrong_answers_to_events)
+{
+	static const char *const lines[] = {
+	    "{\"seq\":1,\"allow\":1}",
+	    "{\"seq\":1,\"allow\":\"yes\"}",
+	    "{\"seq\":1,\"allow\":null}",
+	    "{\"seq\":1,\"allow\":false,\"reason\":1}",
+	    "{\"seq\":1,\"type\":1,\"data\":1}",
+	    "{\"seq\":1,\"data64\":\"!\"}",
+	    "{\"seq\":1,\"reply64\":1}",
+	    "{\"seq\":1,\"reply_msgpack64\":\"wQ==\"}",
+	    "{\"seq\":1,\"direct\":{}}",
+	    "{\"seq\":1,\"direct\":[{\"data\":1}]}",
+	    "{\"seq\":1,\"direct\":[{\"socket\":\"g\",\"data\":1}]}",
+	    "{\"seq\":1,\"direct\":[{\"socket\":1,\"data\":1}]}",
+	    "{\"seq\":1,\"subscribe\":[{\"socket\":\"g/1\"}]}",
+	    "{\"seq\":1,\"unsubscribe\":[{\"channel\":\"c\"}]}",
+	    "{\"seq\":1,\"disconnect\":[1]}",
+	    "{\"seq\":1,\"disconnect\":[{\"socket\":\"g/1\",\"reason\":1}]}",
+	    "{\"seq\":1,\"emit\":[{\"channel\":\"a\",\"delay\":-1}]}",
+	    "{\"seq\":1,\"emit\":[{\"channel\":\"a\",\"delay\":1.5}]}",
+	    "{\"seq\":1,\"emit\":[{\"channel\":\"a\",\"delay\":\"1\"}]}",
+	};
+	struct rd_line_reader r = {0};
+	struct rd_verdict v = {0};
+	struct rd_buf why = RD_BUF_INIT;
+
+	for (size_t i = 0; i < COUNT(lines); i++) {
+		int err = answer(&r, &v, &why, rd_slice_str(lines[i]));
+
+		ck_assert_msg(err == RD_EFORMAT, "%s: %d", lines[i], err);
+		ck_assert_uint_gt(why.len, 0);
+	}
+	rd_line_fini(&r);
+	rd_verdict_fini(&v);
+	rd_buf_fini(&why);
+}
+END_TEST
+
 UNIT_MAIN("exec_line", test_message_lines, test_foreign_fields, test_seq,
-	  test_verdicts, test_emits, test_wrong_answers)
+	  test_verdicts, test_emits, test_wrong_answers, test_event_lines,
+	  test_answers_to_events, test_everything_that_an_answer_can_ask_for,
+	  test_an_answer_cut_anywhere_is_none, test_wrong_answers_to_events)
