@@ -127,6 +127,20 @@ static void child_up(struct rd_child *c)
 	child_enter(c, RD_CHILD_RUNNING, 0);
 }
 
+/* Even one that has done enough as soon as it is there must not keep the
+ * machine busy with starts alone. */
+static void child_recycle(struct rd_child *c)
+{
+	uint64_t age = c->now_ms - c->started_ms;
+
+	rd_log(RD_LOG_INFO, "child.recycle", "role=%s index=%d", c->role,
+	       c->index);
+	if (age < BACKOFF_MIN_MS)
+		child_enter(c, RD_CHILD_BACKOFF, BACKOFF_MIN_MS - age);
+	else
+		child_spawn(c);
+}
+
 /* It ended unasked.  One that was killed for not getting ready has lived, but
  * not well. */
 static void child_wait(struct rd_child *c)
@@ -135,6 +149,10 @@ static void child_wait(struct rd_child *c)
 	uint64_t age = was_ready ? c->now_ms - c->started_ms : 0;
 	int status = rd_child_exit_status(c);
 
+	if (was_ready && status == RD_EXIT_RECYCLE) {
+		child_recycle(c);
+		return;
+	}
 	c->deaths++;
 	if (age >= FULL_LIFE_MS)
 		c->failures = 0;
@@ -240,14 +258,20 @@ static const char *signal_reason(const struct rd_child *c)
 	return WCOREDUMP(c->status) ? "core dumped" : "not asked for";
 }
 
+static bool is_expected(const struct rd_child *c)
+{
+	int status = rd_child_exit_status(c);
+
+	return status == RD_EXIT_RECYCLE || (status == RD_EXIT_OK && c->killed);
+}
+
 static void write_obituary(const struct rd_child *c)
 {
 	uint64_t age_ms = c->now_ms - c->started_ms;
 	const char *name;
 
 	if (WIFEXITED(c->status)) {
-		rd_log(c->status == 0 && c->killed ? RD_LOG_INFO : RD_LOG_WARN,
-		       "child.exit",
+		rd_log(is_expected(c) ? RD_LOG_INFO : RD_LOG_WARN, "child.exit",
 		       "role=%s index=%d pid=%d age=%" PRIu64 ".%03" PRIu64
 		       " state=%s status=%d",
 		       c->role, c->index, (int)c->pid, age_ms / 1000,

@@ -8,7 +8,10 @@
  * A child that ends unasked is started again: at once where it lived longer
  * than 10 s, else after 0.2 s, doubling to 30 s, a fifth more or less by
  * chance; a life of 60 s makes up for all before.  One that says by its exit
- * status that its flags or its configuration are wrong is parked instead.
+ * status that its flags or its configuration are wrong is parked instead.  One
+ * that was ready and says that it has done enough makes room for a successor:
+ * that is no death, and nothing is waited for, except that the starts of such
+ * a child are 0.2 s apart.
  */
 #ifndef RD_SRC_CHILD_H
 #define RD_SRC_CHILD_H

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * crew.h -- all children of a supervisor: how many of each role, and one by
+ * crew.h -- all children of a supervisor: how many of each squad, and one by
  * one where they are replaced.
  *
- * child.c knows one life; a crew gives it processes, timers and descriptors,
- * reaps the dead, keeps each role at its number, and rolls replacements
- * through, so that at most one child is away on purpose at a time.
+ * A squad is those that are told the same: the embedded Redis, the gateways,
+ * the workers of one team.  child.c knows one life; a crew gives it processes,
+ * timers and descriptors, reaps the dead, keeps each squad at its number, and
+ * rolls replacements through, so that at most one child of all is away on
+ * purpose at a time.
  */
 #ifndef RD_SRC_CREW_H
 #define RD_SRC_CREW_H
 
 #include "src/child.h"
+#include "src/list.h"
 #include "src/loop.h"
 #include "src/role.h"
 
@@ -18,7 +21,6 @@ struct rd_crew;
 
 /* What all children are told; borrowed, looked at for each start. */
 struct rd_crew_terms {
-	struct rd_config *cfg;
 	const char *node;
 	char *targets;         /* instead of those of cfg, or NULL */
 	char *paths[RD_ROLES]; /* owned by the terms' owner; NULL: not installed
@@ -27,11 +29,26 @@ struct rd_crew_terms {
 	int lock_fd;           /* the same: keeps the data directory locked */
 };
 
+/* Embedded in its owner, who may look at role, cfg and wanted. */
+struct rd_squad {
+	struct rd_list link; /* on the crew's list, in the order of adding */
+	enum rd_role role;
+	const struct rd_config *cfg; /* borrowed: the settings of its children,
+				      * looked at for each start */
+	int wanted;                  /* how many there should be */
+	bool replaces_team;          /* who is started now changes what the team
+				      * consumes (replace-team) */
+	unsigned past_deaths;        /* of those that are gone */
+	struct rd_list members;      /* oldest first; crew.c's own */
+};
+
 struct rd_crew_ops {
 	/* A process has ended; c is still as it was. */
-	void (*died)(void *arg, enum rd_role role, const struct rd_child *c);
+	void (*died)(void *arg, const struct rd_squad *squad,
+		     const struct rd_child *c);
 	/* A child has entered another state.  Nobody is freed meanwhile. */
-	void (*entered)(void *arg, enum rd_role role, const struct rd_child *c);
+	void (*entered)(void *arg, const struct rd_squad *squad,
+			const struct rd_child *c);
 	/* May one that is not ready in time be given more? */
 	bool (*patient)(void *arg, enum rd_role role);
 };
@@ -47,21 +64,33 @@ struct rd_crew_count {
 struct rd_crew *rd_crew_new(struct rd_loop *loop,
 			    const struct rd_crew_terms *terms,
 			    const struct rd_crew_ops *ops, void *arg);
-/* Every child must have ended. */
+/* Every child must have ended, every squad been removed. */
 void rd_crew_free(struct rd_crew **crew);
 
-/* From now on there are n of this role: starts or stops the difference. */
-void rd_crew_scale(struct rd_crew *crew, enum rd_role role, int n);
+/* From now on it is one of the crew's, with no children yet. */
+void rd_crew_add(struct rd_crew *crew, struct rd_squad *squad,
+		 enum rd_role role, const struct rd_config *cfg);
+/* All its children must have ended; harmless where it was never added.  Not
+ * inside a callback of the crew. */
+void rd_crew_remove(struct rd_squad *squad);
+
+/* From now on there are n of this squad: starts or stops the difference. */
+void rd_crew_scale(struct rd_crew *crew, struct rd_squad *squad, int n);
+/* Replaces all of this squad, one by one, waiting for each successor. */
+void rd_crew_replace(struct rd_crew *crew, struct rd_squad *squad);
+struct rd_crew_count rd_squad_count(const struct rd_squad *squad);
+
+/* The same of all squads of a role together. */
 struct rd_crew_count rd_crew_count(const struct rd_crew *crew,
 				   enum rd_role role);
-/* SIGCHLD has come. */
-void rd_crew_reap(struct rd_crew *crew);
+void rd_crew_replace_role(struct rd_crew *crew, enum rd_role role);
 /* Sends a signal to those of this role that are ready. */
 void rd_crew_signal(struct rd_crew *crew, enum rd_role role, int signo);
+
+/* SIGCHLD has come. */
+void rd_crew_reap(struct rd_crew *crew);
 /* The Redis of the embedded role answers. */
 void rd_crew_redis_ready(struct rd_crew *crew);
-/* Replaces all of this role, one by one, waiting for each successor. */
-void rd_crew_replace(struct rd_crew *crew, enum rd_role role);
 /* Those that are ending have a second left. */
 void rd_crew_hurry(struct rd_crew *crew);
 

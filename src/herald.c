@@ -189,6 +189,17 @@ bool rd_herald_is_up(const struct rd_herald *herald)
 	return rd_redis_is_up(herald->link);
 }
 
+struct rd_redis *rd_herald_link(struct rd_herald *herald)
+{
+	return herald->link;
+}
+
+void rd_herald_report(struct rd_herald *herald)
+{
+	if (herald->node != NULL)
+		rd_node_soon(herald->node);
+}
+
 bool rd_herald_is_loading(const struct rd_herald *herald)
 {
 	return herald->loading;

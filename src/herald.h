@@ -32,6 +32,10 @@ RD_MUST_CHECK int rd_herald_open(struct rd_loop *loop,
 void rd_herald_close(struct rd_herald **herald);
 
 bool rd_herald_is_up(const struct rd_herald *herald);
+/* Its link, for other questions of this supervisor; borrowed. */
+struct rd_redis *rd_herald_link(struct rd_herald *herald);
+/* Something has changed that our entry tells: write it soon. */
+void rd_herald_report(struct rd_herald *herald);
 /* Did Redis say, when it was asked last, that it loads its data? */
 bool rd_herald_is_loading(const struct rd_herald *herald);
 

@@ -3,9 +3,10 @@
  * node.c -- what a process says of itself in Redis; see node.h.
  *
  * A report is three commands, sent without waiting for an answer: the whole
- * hash, its expiry, and the id among all others.  A report that is lost is
- * replaced two seconds later, and a process that is gone is forgotten by
- * expiry; whoever reports next sweeps its id away.
+ * hash, its expiry, and the id among all others; where the names of its fields
+ * are not those of the last one, what was there is removed with it.  A report
+ * that is lost is replaced two seconds later, and a process that is gone is
+ * forgotten by expiry; whoever reports next sweeps its id away.
  *
  * The name of a machine is drawn once and kept in the data directory.  The
  * file is locked while it is read or made, so processes that start together
@@ -16,6 +17,7 @@
 #include "src/keys.h"
 #include "src/log.h"
 #include "src/mem.h"
+#include "src/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +31,8 @@
 #define REPORT_MS  2000
 #define AWAY_MS    100 /* while the link is down */
 #define EXPIRE_MS  10000
-#define FIELDS_MAX 96 /* of one report; more are left out */
+#define SOON_MS    100
+#define FIELDS_MAX 512 /* of one report; more are left out */
 
 struct rd_node {
 	struct rd_redis *link; /* borrowed until stop */
@@ -41,16 +44,20 @@ struct rd_node {
 	struct rd_buf nodes; /* <prefix>:nodes */
 	uint64_t started_ms; /* wall clock */
 	struct rd_timer timer;
+	bool soon; /* the timer runs for rd_node_soon() */
 	/* The report that is being made. */
 	struct rd_buf text; /* names and values, one behind the other */
 	size_t ends[2 * FIELDS_MAX]; /* where each of them ends in text */
 	size_t count;                /* of ends */
+	struct rd_buf names;         /* its names, one a line */
+	struct rd_buf told;          /* the same of the last one */
 };
 
 static void add(struct rd_node *n, const char *name, const char *value)
 {
 	if (n->count + 2 > sizeof(n->ends) / sizeof(*n->ends))
 		return;
+	rd_buf_addf(&n->names, "%s\n", name);
 	rd_buf_adds(&n->text, name);
 	n->ends[n->count++] = n->text.len;
 	rd_buf_adds(&n->text, value);
@@ -70,25 +77,12 @@ void rd_node_add(struct rd_node *node, const char *name, uint64_t value)
 	add(node, name, text);
 }
 
-/* proc(5), statm: pages, of which the second number are resident. */
-static uint64_t resident_bytes(void)
-{
-	unsigned long total, resident = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	if (f == NULL)
-		return 0;
-	if (fscanf(f, "%lu %lu", &total, &resident) != 2)
-		resident = 0;
-	fclose(f);
-	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void make_report(struct rd_node *n)
 {
 	char host[256] = "";
 
 	rd_buf_clear(&n->text);
+	rd_buf_clear(&n->names);
 	n->count = 0;
 	gethostname(host, sizeof(host) - 1);
 	rd_node_adds(n, "role", n->role);
@@ -97,7 +91,7 @@ static void make_report(struct rd_node *n)
 	rd_node_adds(n, "version", RD_VERSION);
 	rd_node_add(n, "started_ms", n->started_ms);
 	rd_node_add(n, "time_ms", rd_clock_wall_ms());
-	rd_node_add(n, "resident_bytes", resident_bytes());
+	rd_node_add(n, "resident_bytes", rd_proc_resident());
 	if (n->fn != NULL)
 		n->fn(n->arg, n);
 }
@@ -125,21 +119,40 @@ static int send_report(struct rd_node *n)
 	return rd_redis_send(n->link, on_report, NULL, words, 2 + n->count);
 }
 
+/* Fields that are told no longer must go, at once with what is told now. */
+static int replace_report(struct rd_node *n)
+{
+	bool fewer =
+	    !rd_slice_eq(rd_buf_slice(&n->names), rd_buf_slice(&n->told));
+
+	rd_buf_clear(&n->told);
+	if ((fewer &&
+	     (rd_redis_call(n->link, NULL, NULL, "MULTI") != RD_OK ||
+	      rd_redis_call(n->link, NULL, NULL, "DEL %b", rd_buf_data(&n->key),
+			    n->key.len) != RD_OK)) ||
+	    send_report(n) != RD_OK ||
+	    rd_redis_call(n->link, NULL, NULL, "PEXPIRE %b %d",
+			  rd_buf_data(&n->key), n->key.len,
+			  EXPIRE_MS) != RD_OK ||
+	    (fewer && rd_redis_call(n->link, on_report, NULL, "EXEC") != RD_OK))
+		return RD_ECONN;
+	rd_buf_addslice(&n->told, rd_buf_slice(&n->names));
+	return RD_OK;
+}
+
 static void report(void *arg)
 {
 	struct rd_node *n = arg;
 	unsigned long long now = rd_clock_wall_ms();
 
+	n->soon = false;
 	rd_timer_start(&n->timer,
 		       rd_redis_is_up(n->link) ? REPORT_MS : AWAY_MS);
 	if (!rd_redis_is_up(n->link))
 		return;
 	make_report(n);
 	/* Where one cannot be sent, the link is down: next time then. */
-	if (send_report(n) != RD_OK ||
-	    rd_redis_call(n->link, NULL, NULL, "PEXPIRE %b %d",
-			  rd_buf_data(&n->key), n->key.len,
-			  EXPIRE_MS) != RD_OK ||
+	if (replace_report(n) != RD_OK ||
 	    rd_redis_call(n->link, NULL, NULL, "ZADD %b %llu %s",
 			  rd_buf_data(&n->nodes), n->nodes.len, now + EXPIRE_MS,
 			  n->id) != RD_OK)
@@ -169,6 +182,13 @@ struct rd_node *rd_node_start(struct rd_loop *loop, struct rd_redis *link,
 	return n;
 }
 
+void rd_node_soon(struct rd_node *n)
+{
+	if (!n->soon)
+		rd_timer_start(&n->timer, SOON_MS);
+	n->soon = true;
+}
+
 void rd_node_stop(struct rd_node **np)
 {
 	struct rd_node *n = *np;
@@ -185,6 +205,8 @@ void rd_node_stop(struct rd_node **np)
 	rd_buf_fini(&n->key);
 	rd_buf_fini(&n->nodes);
 	rd_buf_fini(&n->text);
+	rd_buf_fini(&n->names);
+	rd_buf_fini(&n->told);
 	free(n->role);
 	free(n->id);
 	free(n);

@@ -27,6 +27,8 @@ struct rd_node *rd_node_start(struct rd_loop *loop, struct rd_redis *link,
 			      const char *role, rd_node_fn *fn, void *arg);
 /* Removes the entry from Redis where the link is up, and stops. */
 void rd_node_stop(struct rd_node **node);
+/* Something has changed that others wait for: reports within 0.1 s. */
+void rd_node_soon(struct rd_node *node);
 /* Inside rd_node_fn: one field. */
 void rd_node_add(struct rd_node *node, const char *name, uint64_t value);
 void rd_node_adds(struct rd_node *node, const char *name, const char *value);

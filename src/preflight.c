@@ -69,7 +69,32 @@ static bool check_programs(const struct checking *c)
 {
 	return (*c->cfg->targets != '\0' || check_program(c, RD_ROLE_REDIS)) &&
 	       (c->cfg->gateways == 0 || check_program(c, RD_ROLE_GATEWAY)) &&
-	       (c->cfg->workers == 0 || check_program(c, RD_ROLE_WORKER));
+	       (rd_config_workers(c->cfg) == 0 ||
+		check_program(c, RD_ROLE_WORKER));
+}
+
+/* What stands in the sections of the file, team by team. */
+static bool check_sections(const struct checking *c)
+{
+	bool go_on = true;
+
+	if (c->cfg->section_count == 0)
+		return true;
+	for (int i = 0; i < rd_config_team_count(c->cfg) && go_on; i++) {
+		struct rd_buf text = RD_BUF_INIT;
+		struct rd_config team;
+
+		rd_config_team(c->cfg, i, &team);
+		rd_buf_addf(&text, "team %s: %" PRId64 " worker%s", team.team,
+			    team.workers, team.workers == 1 ? "" : "s");
+		if (team.workers > 0 && team.workers_max > team.workers)
+			rd_buf_addf(&text, " to %" PRId64, team.workers_max);
+		rd_buf_addf(&text, ", handler %s", team.handler);
+		go_on = tell(c, "workers", RD_PREFLIGHT_OK, rd_buf_text(&text));
+		rd_config_fini(&team);
+		rd_buf_fini(&text);
+	}
+	return go_on;
 }
 
 int rd_preflight_certificate(const struct rd_config *cfg, struct rd_buf *why)
@@ -221,6 +246,6 @@ bool rd_preflight(const struct rd_config *cfg, bool running, rd_finding_fn *fn,
 {
 	struct checking c = {cfg, running, fn, arg};
 
-	return check_programs(&c) && check_certificate(&c) && check_ports(&c) &&
-	       check_redis(&c);
+	return check_programs(&c) && check_sections(&c) &&
+	       check_certificate(&c) && check_ports(&c) && check_redis(&c);
 }

@@ -14,6 +14,7 @@
 #include "src/meta.h"
 #include "src/preflight.h"
 #include "src/proc.h"
+#include "src/team.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct probing {
 	rd_finding_fn *fn;
 	void *arg;
 	struct rd_buf text; /* of the finding that is being made */
+	bool lost;          /* it has stopped to answer */
 };
 
 static bool tell(struct probing *p, const char *what, enum rd_verdict verdict,
@@ -237,6 +239,7 @@ static bool check_layout(struct probing *p)
 	err = rd_ask(p->ask, &reply, "HGETALL %s", rd_buf_text(&key));
 	rd_buf_fini(&key);
 	rd_buf_clear(&p->text);
+	p->lost = is_lost(err);
 	if (err != RD_OK || reply->type != RD_REPLY_ARRAY) {
 		rd_buf_addf(&p->text, "the data cannot be read: %s",
 			    err == RD_EREDIS ? reply->str.data
@@ -266,6 +269,60 @@ static bool check_layout(struct probing *p)
 	return tell(p, "layout", RD_PREFLIGHT_BAD, RD_EXIT_CONFIG);
 }
 
+struct opinion {
+	bool given;
+	int err;             /* as rd_team_fn has it */
+	struct rd_buf *text; /* borrowed: where the sentence goes */
+};
+
+static void on_opinion(void *arg, int err, const char *why)
+{
+	struct opinion *o = arg;
+
+	o->given = true;
+	o->err = err;
+	if (err != RD_OK && err != RD_ECONFIG)
+		rd_buf_adds(o->text, "what the team has agreed on cannot be "
+				     "read: ");
+	rd_buf_adds(o->text, why);
+}
+
+/* What a team has agreed on, where workers are to join it. */
+static bool check_team(struct probing *p, const struct rd_config *cfg)
+{
+	struct opinion o = {.text = &p->text};
+	int err;
+
+	if (cfg->workers == 0 || cfg->consume.count == 0 || p->lost)
+		return true;
+	rd_buf_clear(&p->text);
+	err = rd_team_ask(rd_ask_link(p->ask), cfg, on_opinion, &o);
+	if (err == RD_OK)
+		err = rd_ask_wait(p->ask, &o.given, PROBE_MS);
+	if (err == RD_OK)
+		err = o.err;
+	p->lost = !o.given;
+	if (p->lost)
+		rd_buf_adds(&p->text, rd_strerror(err));
+	return tell(p, "team",
+		    err == RD_OK ? RD_PREFLIGHT_OK : RD_PREFLIGHT_BAD,
+		    is_lost(err) ? RD_EXIT_UNAVAILABLE : RD_EXIT_CONFIG);
+}
+
+static bool check_teams(struct probing *p)
+{
+	bool go_on = true;
+
+	for (int i = 0; go_on && i < rd_config_team_count(p->cfg); i++) {
+		struct rd_config cfg;
+
+		rd_config_team(p->cfg, i, &cfg);
+		go_on = check_team(p, &cfg);
+		rd_config_fini(&cfg);
+	}
+	return go_on;
+}
+
 bool rd_preflight_redis(const struct rd_config *cfg, rd_finding_fn *fn,
 			void *arg)
 {
@@ -282,7 +339,7 @@ bool rd_preflight_redis(const struct rd_config *cfg, rd_finding_fn *fn,
 	else
 		go_on = check_server(&p) && check_cluster(&p) &&
 			check_settings(&p) && check_tracking(&p) &&
-			check_layout(&p);
+			check_layout(&p) && check_teams(&p);
 	rd_ask_close(&p.ask);
 	rd_buf_fini(&p.text);
 	return go_on;

@@ -264,3 +264,17 @@ long rd_proc_raise_files(void)
 		return -1;
 	return limit.rlim_cur > LONG_MAX ? LONG_MAX : (long)limit.rlim_cur;
 }
+
+/* proc(5), statm: pages, of which the second number are resident. */
+uint64_t rd_proc_resident(void)
+{
+	unsigned long total, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%lu %lu", &total, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}

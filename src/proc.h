@@ -14,9 +14,12 @@
 #include "src/loop.h"
 
 /* sysexits(3); a supervisor starts a child that ended with RD_EXIT_USAGE or
- * RD_EXIT_CONFIG no second time. */
+ * RD_EXIT_CONFIG no second time, and one that ended with RD_EXIT_RECYCLE, as
+ * it has done enough (max-messages, max-memory), at once. */
 #define RD_EXIT_OK          0
 #define RD_EXIT_FAILED      1
+#define RD_EXIT_RECYCLE     10
+#define RD_EXIT_RECYCLE     10 /* a worker makes room for a fresh one */
 #define RD_EXIT_USAGE       64
 #define RD_EXIT_UNAVAILABLE 69
 #define RD_EXIT_CONFIG      78
@@ -43,6 +46,8 @@ void rd_proc_title_area(int argc, char **argv);
 /* For ps(1): "redistribute-gateway 0: 12 clients". */
 void rd_proc_title(const char *fmt, ...) RD_PRINTF(1, 2);
 
+/* Bytes of memory that this process has resident; 0 where nobody tells. */
+uint64_t rd_proc_resident(void);
 /* Raises the soft limit of open files to the hard one; returns it. */
 long rd_proc_raise_files(void);
 

@@ -16,35 +16,6 @@
 
 #include <stdlib.h>
 
-/* The rows of options.def, names and headings alike. */
-static const struct row {
-	const char *name;  /* NULL for a heading */
-	const char *group; /* NULL for an option */
-} rows[] = {
-#define STR(m, name, d, a, h)       {name, NULL},
-#define INT(m, name, d, l, u, a, h) {name, NULL},
-#define TIME(m, name, d, l, u, h)   {name, NULL},
-#define SIZE(m, name, d, l, u, h)   {name, NULL},
-#define BOOL(m, name, h)            {name, NULL},
-#define ENUM(m, name, d, w, h)      {name, NULL},
-#define LIST(m, name, a, h)         {name, NULL},
-#define GROUP(title)                {NULL, title},
-#include "src/options.def"
-};
-
-static const char *group_of(const char *name)
-{
-	const char *group = "";
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		if (rows[i].group != NULL)
-			group = rows[i].group;
-		else if (!strcmp(rows[i].name, name))
-			return group;
-	}
-	return "";
-}
-
 /* What stays as it is until a restart: name and members. */
 static const struct kept {
 	const char *name;
@@ -83,20 +54,31 @@ static void add_name(struct rd_buf *list, const char *name)
 	rd_buf_addf(list, "%s%s", list->len > 0 ? "," : "", name);
 }
 
+/* How many there are of something. */
+static bool is_number(const char *name)
+{
+	return !strcmp(name, "workers") || !strcmp(name, "workers-max") ||
+	       !strcmp(name, "gateways");
+}
+
+bool rd_reload_concerns_workers(const char *name)
+{
+	return strcmp(rd_config_group(name), "Gateway") != 0 &&
+	       !is_number(name) && !is_kept(name);
+}
+
 static void on_changed(void *arg, const char *name)
 {
 	struct rd_reload *plan = arg;
-	const char *group = group_of(name);
 
 	add_name(&plan->changed, name);
 	if (is_kept(name)) {
 		add_name(&plan->kept, name);
 		return;
 	}
-	if (!strcmp(name, "workers") || !strcmp(name, "gateways"))
-		return; /* numbers, not settings of any child */
-	plan->gateways |= strcmp(group, "Workers") != 0;
-	plan->workers |= strcmp(group, "Gateway") != 0;
+	/* A number is no setting of any child. */
+	plan->gateways |=
+	    strcmp(rd_config_group(name), "Workers") != 0 && !is_number(name);
 }
 
 void rd_reload_plan(struct rd_reload *plan, struct rd_config *old,

@@ -2,6 +2,9 @@
 /*
  * reload.h -- the configuration is read again: what has changed, and whom does
  * it concern?
+ *
+ * Here it is judged for gateways, from what stands outside of sections; for
+ * the workers of each team by squads.c, from the settings of that team.
  */
 #ifndef RD_SRC_RELOAD_H
 #define RD_SRC_RELOAD_H
@@ -9,8 +12,7 @@
 #include "src/config.h"
 
 struct rd_reload {
-	bool workers;          /* their settings have changed: replace them */
-	bool gateways;         /* the same */
+	bool gateways;         /* their settings have changed: replace them */
 	struct rd_buf changed; /* names of what has, separated by commas */
 	struct rd_buf kept;    /* of those, the ones that need a restart */
 };
@@ -29,5 +31,7 @@ RD_MUST_CHECK int rd_reload_read(const struct rd_config *old, int argc,
 void rd_reload_plan(struct rd_reload *plan, struct rd_config *old,
 		    struct rd_config *fresh);
 void rd_reload_fini(struct rd_reload *plan);
+/* Do workers have to be replaced where this option has changed? */
+bool rd_reload_concerns_workers(const char *name);
 
 #endif

@@ -201,6 +201,8 @@ static void set_environment(const struct rd_launch *l)
 	setenv("REDISTRIBUTE_INCARNATION", l->incarnation, 1);
 	if (l->targets != NULL)
 		setenv("REDISTRIBUTE_TARGETS", l->targets, 1);
+	if (l->replace_team)
+		setenv("REDISTRIBUTE_REPLACE_TEAM", "yes", 1);
 }
 
 /*

@@ -34,9 +34,10 @@ struct rd_launch {
 	const char *targets;         /* REDISTRIBUTE_TARGETS; NULL: of cfg */
 	const char *incarnation;     /* REDISTRIBUTE_INCARNATION */
 	int index;
-	int ready_fd;  /* stays open in the child; -1: none */
-	int output_fd; /* its stdout and stderr; -1: ours */
-	int lock_fd;   /* stays open in the child; -1: none */
+	bool replace_team; /* REDISTRIBUTE_REPLACE_TEAM, whatever cfg says */
+	int ready_fd;      /* stays open in the child; -1: none */
+	int output_fd;     /* its stdout and stderr; -1: ours */
+	int lock_fd;       /* stays open in the child; -1: none */
 };
 
 /*

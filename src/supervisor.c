@@ -14,8 +14,8 @@
  *	PARTING		the last words to Redis
  *	CLOSING		the embedded Redis ends
  *
- * Not here: one child's life (child.c), all of theirs (crew.c), what signals
- * ask for (supervisor_signals.c).
+ * Not here: one child's life (child.c), all of theirs (crew.c), which teams
+ * there are (squads.c), what signals ask for (supervisor_signals.c).
  */
 #include "src/supervisor.h"
 #include "src/clock.h"
@@ -61,6 +61,8 @@ void rd_supervisor_show(struct rd_supervisor *sup)
 			 phase_names[sup->phase], g.present, w.present);
 	if (!strcmp(text, sup->shown))
 		return;
+	if (sup->herald != NULL)
+		rd_herald_report(sup->herald);
 	snprintf(sup->shown, sizeof(sup->shown), "%s", text);
 	rd_proc_title("redistribute: supervisor %s", text);
 	rd_notify("STATUS=%s", text);
@@ -71,8 +73,8 @@ void rd_supervisor_show(struct rd_supervisor *sup)
 static void start_children(struct rd_supervisor *sup)
 {
 	enter(sup, RD_PHASE_STARTING);
-	rd_crew_scale(sup->crew, RD_ROLE_GATEWAY, (int)sup->cfg->gateways);
-	rd_crew_scale(sup->crew, RD_ROLE_WORKER, (int)sup->cfg->workers);
+	rd_crew_scale(sup->crew, &sup->gateways, (int)sup->cfg->gateways);
+	rd_squads_start(sup->squads, sup->cfg);
 }
 
 static void redis_up(void *arg)
@@ -80,6 +82,7 @@ static void redis_up(void *arg)
 	struct rd_supervisor *sup = arg;
 
 	rd_crew_redis_ready(sup->crew);
+	rd_control_up(sup->control);
 }
 
 static void add_fields(void *arg, struct rd_node *node)
@@ -88,6 +91,7 @@ static void add_fields(void *arg, struct rd_node *node)
 					     RD_ROLE_REDIS};
 	struct rd_supervisor *sup = arg;
 
+	rd_node_adds(node, "node", sup->terms.node);
 	rd_node_adds(node, "phase", phase_names[sup->phase]);
 	for (size_t i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
 		struct rd_crew_count n = rd_crew_count(sup->crew, roles[i]);
@@ -103,19 +107,41 @@ static void add_fields(void *arg, struct rd_node *node)
 			 rd_role_name(roles[i]));
 		rd_node_add(node, name, n.deaths);
 	}
+	rd_squads_report(sup->squads, node);
 }
 
 static const struct rd_herald_ops herald_ops = {redis_up, add_fields};
+
+/* Somebody has asked for it through Redis. */
+static void on_order(void *arg, const char *team, int workers)
+{
+	struct rd_supervisor *sup = arg;
+
+	if (!rd_squads_scale(sup->squads, team, workers, "order"))
+		rd_log(RD_LOG_WARN, "scale.refused", "team=%s why=%s", team,
+		       sup->phase < RD_PHASE_DRAINING
+			   ? "no such team runs here"
+			   : "everything is stopping");
+	rd_supervisor_show(sup);
+}
 
 /* RD_ECONFIG where the address or its certificates are no good. */
 static int open_herald(struct rd_supervisor *sup)
 {
 	struct rd_buf why = RD_BUF_INIT;
+	struct rd_redis *link;
 	int err = rd_herald_open(sup->loop, sup->cfg, sup->terms.node,
 				 &herald_ops, sup, &sup->herald, &why);
 
-	if (err != RD_OK)
+	if (err != RD_OK) {
 		rd_log(RD_LOG_ERROR, "config.bad", "why=%s", rd_buf_text(&why));
+	} else {
+		link = rd_herald_link(sup->herald);
+		sup->control =
+		    rd_control_start(sup->loop, link, sup->cfg->prefix,
+				     sup->terms.node, on_order, sup);
+		rd_squads_attach(sup->squads, link, sup->cfg->prefix);
+	}
 	rd_buf_fini(&why);
 	return err;
 }
@@ -138,10 +164,10 @@ static void say_ready(struct rd_supervisor *sup)
 {
 	enter(sup, RD_PHASE_SERVING);
 	rd_log(RD_LOG_INFO, "ready",
-	       "node=%s gateways=%" PRId64 " workers=%" PRId64
-	       " version=%s after_ms=%" PRIu64,
-	       sup->terms.node, sup->cfg->gateways, sup->cfg->workers,
-	       RD_VERSION, rd_clock_ms() - sup->started_ms);
+	       "node=%s gateways=%d workers=%d version=%s after_ms=%" PRIu64,
+	       sup->terms.node, sup->gateways.wanted,
+	       rd_crew_count(sup->crew, RD_ROLE_WORKER).wanted, RD_VERSION,
+	       rd_clock_ms() - sup->started_ms);
 	rd_notify("READY=1");
 }
 
@@ -166,8 +192,8 @@ void rd_supervisor_stop(struct rd_supervisor *sup, const char *why)
 	ask_for_time(sup);
 	rd_timer_stop(&sup->polling);
 	enter(sup, RD_PHASE_DRAINING);
-	rd_crew_scale(sup->crew, RD_ROLE_GATEWAY, 0);
-	rd_crew_scale(sup->crew, RD_ROLE_WORKER, 0);
+	rd_crew_scale(sup->crew, &sup->gateways, 0);
+	rd_squads_stop(sup->squads);
 }
 
 void rd_supervisor_fail(struct rd_supervisor *sup, int status)
@@ -183,7 +209,8 @@ static void close_redis(void *arg)
 
 	enter(sup, RD_PHASE_CLOSING);
 	rd_herald_close(&sup->herald);
-	rd_crew_scale(sup->crew, RD_ROLE_REDIS, 0);
+	rd_control_stop(&sup->control);
+	rd_crew_scale(sup->crew, &sup->redis, 0);
 	if (sup->hurried)
 		rd_crew_hurry(sup->crew);
 }
@@ -217,6 +244,7 @@ static void look(void *arg)
 {
 	struct rd_supervisor *sup = arg;
 
+	rd_squads_tidy(sup->squads);
 	switch (sup->phase) {
 	case RD_PHASE_BOOTING:
 		if (rd_crew_count(sup->crew, RD_ROLE_REDIS).running > 0)
@@ -242,23 +270,24 @@ static void look(void *arg)
 	rd_supervisor_show(sup);
 }
 
-static void child_died(void *arg, enum rd_role role, const struct rd_child *c)
+static void child_died(void *arg, const struct rd_squad *squad,
+		       const struct rd_child *c)
 {
 	struct rd_supervisor *sup = arg;
 	char *consumer;
 
-	if (role == RD_ROLE_REDIS)
+	if (squad->role == RD_ROLE_REDIS)
 		rd_embedded_log_drain(sup->redis_log);
-	if (role != RD_ROLE_WORKER || sup->herald == NULL)
+	if (squad->role != RD_ROLE_WORKER || sup->herald == NULL)
 		return;
 	consumer =
 	    rd_asprintf("%s:%d.%s", sup->terms.node, c->index, c->incarnation);
-	rd_herald_death(sup->herald, sup->cfg->team, consumer);
+	rd_herald_death(sup->herald, squad->cfg->team, consumer);
 	free(consumer);
 }
 
 /* A child that cannot even start once means that all of this is in vain. */
-static void child_entered(void *arg, enum rd_role role,
+static void child_entered(void *arg, const struct rd_squad *squad,
 			  const struct rd_child *c)
 {
 	struct rd_supervisor *sup = arg;
@@ -274,7 +303,8 @@ static void child_entered(void *arg, enum rd_role role,
 		       "role=%s index=%d status=%d why=%s", c->role, c->index,
 		       status, "it said so itself, above");
 		rd_supervisor_fail(sup, status);
-	} else if (role == RD_ROLE_REDIS && c->state == RD_CHILD_BACKOFF) {
+	} else if (squad->role == RD_ROLE_REDIS &&
+		   c->state == RD_CHILD_BACKOFF) {
 		words = rd_embedded_last_words(sup->redis_log);
 		rd_log(RD_LOG_ERROR, "start.failed", "role=redis why=%s",
 		       *words != '\0' ? words : "it ended before it answered");
@@ -328,12 +358,14 @@ static void init(struct rd_supervisor *sup, const struct rd_boot *boot)
 	sup->loop = rd_loop_new();
 	sup->redis_log = rd_embedded_log_open(sup->loop);
 	sup->terms = (struct rd_crew_terms){
-	    .cfg = sup->cfg,
 	    .node = boot->node,
 	    .output_fd = rd_embedded_log_fd(sup->redis_log),
 	    .lock_fd = boot->lock_fd,
 	};
 	sup->crew = rd_crew_new(sup->loop, &sup->terms, &crew_ops, sup);
+	rd_crew_add(sup->crew, &sup->redis, RD_ROLE_REDIS, sup->cfg);
+	rd_crew_add(sup->crew, &sup->gateways, RD_ROLE_GATEWAY, sup->cfg);
+	sup->squads = rd_squads_new(sup->loop, sup->crew);
 	rd_task_init(&sup->look, look, sup);
 	rd_timer_init(&sup->polling, sup->loop, poll_socket, sup);
 	rd_timer_init(&sup->extending, sup->loop, ask_for_time, sup);
@@ -351,6 +383,10 @@ static void fini(struct rd_supervisor *sup)
 	rd_timer_stop(&sup->watchdog);
 	rd_task_cancel(&sup->look);
 	rd_herald_close(&sup->herald);
+	rd_control_stop(&sup->control);
+	rd_squads_free(&sup->squads);
+	rd_crew_remove(&sup->gateways);
+	rd_crew_remove(&sup->redis);
 	rd_crew_free(&sup->crew);
 	rd_embedded_log_close(&sup->redis_log);
 	rd_loop_free(&sup->loop);
@@ -377,7 +413,7 @@ static void start(struct rd_supervisor *sup)
 	sup->terms.targets = rd_strdup(rd_buf_text(&uri));
 	rd_buf_fini(&uri);
 	rd_embedded_sweep(sup->cfg);
-	rd_crew_scale(sup->crew, RD_ROLE_REDIS, 1);
+	rd_crew_scale(sup->crew, &sup->redis, 1);
 	rd_timer_start(&sup->polling, SOCKET_POLL_MS);
 }
 

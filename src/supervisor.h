@@ -5,7 +5,9 @@
  *	SIGTERM, SIGINT		drain and stop; a second one shortens
  *	SIGHUP			read the configuration again
  *	SIGUSR2			replace gateways and workers, one by one
- *	SIGTTIN, SIGTTOU	one worker up, one down
+ *	SIGTTIN, SIGTTOU	one worker of the first team up, one down
+ *
+ * Orders come through Redis, too: control.h.
  */
 #ifndef RD_SRC_SUPERVISOR_H
 #define RD_SRC_SUPERVISOR_H

@@ -3,9 +3,7 @@
  * supervisor_signals.c -- what an operator can ask a running supervisor for.
  *
  * A reload that finds something wrong changes nothing: the old configuration
- * stays, and the sentence goes to the log.  The number of workers that somebody
- * has set by SIGTTIN and SIGTTOU outlives a reload, unless the configured
- * number has changed itself.
+ * stays, and the sentence goes to the log.
  *
  * Not here: the order in which things start and stop (supervisor.c).
  */
@@ -18,8 +16,7 @@
 #include <inttypes.h>
 #include <signal.h>
 
-#define WORKERS_MAX 512 /* as options.def has it */
-#define ECHO_MS     200 /* timeout(1) and others signal us and our group */
+#define ECHO_MS 200 /* timeout(1) and others signal us and our group */
 
 static void on_stop(struct rd_supervisor *sup, int signo)
 {
@@ -47,34 +44,27 @@ static void on_replace(struct rd_supervisor *sup, int signo)
 	if (sup->phase >= RD_PHASE_DRAINING)
 		return;
 	rd_log(RD_LOG_INFO, "replace.all", "why=SIGUSR2");
-	rd_crew_replace(sup->crew, RD_ROLE_GATEWAY);
-	rd_crew_replace(sup->crew, RD_ROLE_WORKER);
+	rd_crew_replace_role(sup->crew, RD_ROLE_GATEWAY);
+	rd_crew_replace_role(sup->crew, RD_ROLE_WORKER);
 }
 
 static void on_scale(struct rd_supervisor *sup, int signo)
 {
-	int from = rd_crew_count(sup->crew, RD_ROLE_WORKER).wanted;
-	int to = from + (signo == SIGTTIN ? 1 : -1);
-
-	/* Before the start they are not there to be counted. */
-	if ((sup->phase != RD_PHASE_STARTING &&
-	     sup->phase != RD_PHASE_SERVING) ||
-	    to < 0 || to > WORKERS_MAX)
-		return;
-	rd_log(RD_LOG_INFO, "scale", "role=worker from=%d to=%d why=%s", from,
-	       to, signo == SIGTTIN ? "SIGTTIN" : "SIGTTOU");
-	rd_crew_scale(sup->crew, RD_ROLE_WORKER, to);
+	/* Before the start there are no teams yet. */
+	if (sup->phase == RD_PHASE_STARTING || sup->phase == RD_PHASE_SERVING)
+		rd_squads_step(sup->squads, signo == SIGTTIN ? 1 : -1,
+			       signo == SIGTTIN ? "SIGTTIN" : "SIGTTOU");
 }
 
-static void scale_to(struct rd_supervisor *sup, enum rd_role role, int64_t old,
-		     int64_t fresh)
+static void scale_gateways(struct rd_supervisor *sup, int64_t old)
 {
+	int64_t fresh = sup->cfg->gateways;
+
 	if (old == fresh)
 		return;
-	rd_log(RD_LOG_INFO, "scale", "role=%s from=%d to=%d why=config",
-	       rd_role_name(role), rd_crew_count(sup->crew, role).wanted,
-	       (int)fresh);
-	rd_crew_scale(sup->crew, role, (int)fresh);
+	rd_log(RD_LOG_INFO, "scale", "role=gateway from=%d to=%d why=config",
+	       sup->gateways.wanted, (int)fresh);
+	rd_crew_scale(sup->crew, &sup->gateways, (int)fresh);
 }
 
 static void restart_log(const struct rd_config *cfg)
@@ -100,14 +90,12 @@ static void apply(struct rd_supervisor *sup, struct rd_config *fresh)
 		rd_log(RD_LOG_WARN, "config.restart", "names=%s why=%s",
 		       rd_buf_text(&plan.kept),
 		       "these change with a restart only");
-	scale_to(sup, RD_ROLE_GATEWAY, old.gateways, sup->cfg->gateways);
-	scale_to(sup, RD_ROLE_WORKER, old.workers, sup->cfg->workers);
+	scale_gateways(sup, old.gateways);
 	if (plan.gateways)
-		rd_crew_replace(sup->crew, RD_ROLE_GATEWAY);
+		rd_crew_replace(sup->crew, &sup->gateways);
 	else
 		rd_crew_signal(sup->crew, RD_ROLE_GATEWAY, SIGHUP);
-	if (plan.workers)
-		rd_crew_replace(sup->crew, RD_ROLE_WORKER);
+	rd_squads_reload(sup->squads, sup->cfg);
 	rd_reload_fini(&plan);
 }
 

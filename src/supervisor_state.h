@@ -5,8 +5,10 @@
 #ifndef RD_SRC_SUPERVISOR_STATE_H
 #define RD_SRC_SUPERVISOR_STATE_H
 
+#include "src/control.h"
 #include "src/crew.h"
 #include "src/herald.h"
+#include "src/squads.h"
 #include "src/supervisor.h"
 
 /* In the order in which they come; supervisor.c says what they are. */
@@ -35,7 +37,11 @@ struct rd_supervisor {
 	struct rd_loop *loop;       /* owned */
 	struct rd_crew_terms terms; /* what children are told */
 	struct rd_crew *crew;       /* owned */
+	struct rd_squad redis;      /* with one child, or none */
+	struct rd_squad gateways;
+	struct rd_squads *squads;   /* owned: the workers, team by team */
 	struct rd_herald *herald;   /* owned; NULL before Redis */
+	struct rd_control *control; /* owned, as long as the herald */
 	struct rd_embedded_log *redis_log; /* owned */
 	struct rd_task look;               /* has the next phase come? */
 	struct rd_timer polling;           /* for the embedded one's socket */

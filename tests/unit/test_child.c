@@ -273,6 +273,58 @@ START_TEST(test_wrong_settings_park)
 }
 END_TEST
 
+/* Done enough: a successor at once, and nobody counts it as a death. */
+START_TEST(test_recycle)
+{
+	start_ready();
+	end_as(EXITED(1));
+	event(RD_CHILD_TIMEOUT);
+	event(RD_CHILD_READY);
+	ck_assert_uint_eq(world.child.failures, 1);
+	for (int i = 0; i < 5; i++) {
+		pass(200);
+		end_as(EXITED(10));
+		STATE(RD_CHILD_STARTING);
+		ck_assert_int_eq(world.spawns, 3 + i);
+		event(RD_CHILD_READY);
+	}
+	ck_assert_uint_eq(world.child.deaths, 1);
+	ck_assert_uint_eq(world.child.failures, 1);
+	ck_assert_int_eq(world.burials, 6);
+
+	/* So soon that it would do nothing but start. */
+	pass(50);
+	end_as(EXITED(10));
+	STATE(RD_CHILD_BACKOFF);
+	ck_assert_uint_eq(world.alarm_ms, 150);
+	event(RD_CHILD_TIMEOUT);
+	STATE(RD_CHILD_STARTING);
+	ck_assert_uint_eq(world.child.deaths, 1);
+
+	/* Before it was ready it has done nothing. */
+	end_as(EXITED(10));
+	STATE(RD_CHILD_BACKOFF);
+	check_about(400);
+	ck_assert_uint_eq(world.child.deaths, 2);
+}
+END_TEST
+
+/* While it is asked to end or to be replaced, that is what happens. */
+START_TEST(test_recycle_while_ending)
+{
+	start_ready();
+	event(RD_CHILD_REPLACE);
+	end_as(EXITED(10));
+	STATE(RD_CHILD_STARTING);
+	event(RD_CHILD_READY);
+	event(RD_CHILD_STOP);
+	end_as(EXITED(10));
+	STATE(RD_CHILD_DONE);
+	ck_assert_int_eq(world.spawns, 2);
+	ck_assert_uint_eq(world.child.deaths, 0);
+}
+END_TEST
+
 START_TEST(test_stop_escalates)
 {
 	start_ready();
@@ -425,6 +477,8 @@ int main(void)
 	    test_full_life_forgives,
 	    test_never_ready_is_killed,
 	    test_wrong_settings_park,
+	    test_recycle,
+	    test_recycle_while_ending,
 	    test_stop_escalates,
 	    test_hurry,
 	    test_stop_anywhere,
