@@ -4,6 +4,9 @@
  *
  * /healthz says that the process turns its loop; /readyz that it can serve;
  * they differ while Redis is away, when a restart would help nobody.
+ *
+ * Metrics may have to be fetched first; the request waits meanwhile.  A client
+ * that goes away then leaves its request to us: answering it frees it.
  */
 #include "gateway/ops.h"
 #include "src/mem.h"
@@ -20,6 +23,13 @@ struct rd_ops {
 	struct evhttp *http; /* owned */
 	const struct rd_ops_calls *calls;
 	void *arg;
+	struct rd_list waiting; /* of struct waiting */
+};
+
+/* Somebody waits for metrics. */
+struct waiting {
+	struct rd_list link;
+	struct evhttp_request *req; /* ours until it is answered */
 };
 
 static void answer(struct evhttp_request *req, int status, const char *type,
@@ -59,14 +69,40 @@ static void on_readyz(struct evhttp_request *req, void *arg)
 	rd_buf_fini(&body);
 }
 
-static void on_metrics(struct evhttp_request *req, void *arg)
+static void answer_metrics(struct rd_ops *ops, struct evhttp_request *req)
 {
-	struct rd_ops *ops = arg;
 	struct rd_buf body = RD_BUF_INIT;
 
 	ops->calls->metrics(ops->arg, &body);
 	answer(req, HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &body);
 	rd_buf_fini(&body);
+}
+
+static void on_metrics(struct evhttp_request *req, void *arg)
+{
+	struct rd_ops *ops = arg;
+	struct waiting *w;
+
+	if (!ops->calls->look(ops->arg)) {
+		answer_metrics(ops, req);
+		return;
+	}
+	w = rd_new(struct waiting);
+	w->req = req;
+	rd_list_init(&w->link);
+	rd_list_push(&ops->waiting, &w->link);
+}
+
+void rd_ops_looked(struct rd_ops *ops)
+{
+	struct rd_list *link;
+
+	while ((link = rd_list_shift(&ops->waiting)) != NULL) {
+		struct waiting *w = rd_list_item(link, struct waiting, link);
+
+		answer_metrics(ops, w->req);
+		free(w);
+	}
 }
 
 void rd_ops_metric(struct rd_buf *out, const char *name, const char *type,
@@ -87,6 +123,7 @@ int rd_ops_open(struct rd_loop *loop, const char *host, int port,
 
 	ops->calls = calls;
 	ops->arg = arg;
+	rd_list_init(&ops->waiting);
 	ops->http = evhttp_new(rd_loop_base(loop));
 	if (ops->http == NULL)
 		abort();
@@ -109,6 +146,7 @@ void rd_ops_close(struct rd_ops **ops)
 {
 	if (*ops == NULL)
 		return;
+	rd_ops_looked(*ops);
 	evhttp_free((*ops)->http);
 	free(*ops);
 	*ops = NULL;

@@ -143,21 +143,21 @@ static void take_answer(void *arg, int err, const struct rd_reply *reply)
 		ask->reply = rd_reply_copy(reply);
 }
 
-int rd_ask(struct rd_ask *ask, const struct rd_reply **reply_out,
-	   const char *fmt, ...)
+/* Before a question: forgets the last answer, waits until one can be sent. */
+static int prepare(struct rd_ask *ask, const struct rd_reply **reply_out)
 {
-	va_list ap;
-	int err = RD_ECONN;
-
 	free(ask->reply);
 	ask->reply = NULL;
 	*reply_out = NULL;
 	ask->answered = false;
-	if (rd_ask_wait(ask, &ask->up, ask->timeout_ms) == RD_OK) {
-		va_start(ap, fmt);
-		err = rd_redis_vcall(ask->link, take_answer, ask, fmt, ap);
-		va_end(ap);
-	}
+	if (rd_ask_wait(ask, &ask->up, ask->timeout_ms) != RD_OK)
+		return RD_ECONN;
+	return RD_OK;
+}
+
+/* After it: err is that of sending. */
+static int await(struct rd_ask *ask, int err, const struct rd_reply **reply_out)
+{
 	if (err < 0)
 		return err;
 	err = rd_ask_wait(ask, &ask->answered, ask->timeout_ms);
@@ -167,6 +167,43 @@ int rd_ask(struct rd_ask *ask, const struct rd_reply **reply_out,
 	}
 	*reply_out = ask->reply;
 	return ask->err;
+}
+
+int rd_ask(struct rd_ask *ask, const struct rd_reply **reply_out,
+	   const char *fmt, ...)
+{
+	int err = prepare(ask, reply_out);
+	va_list ap;
+
+	if (err == RD_OK) {
+		va_start(ap, fmt);
+		err = rd_redis_vcall(ask->link, take_answer, ask, fmt, ap);
+		va_end(ap);
+	}
+	return await(ask, err, reply_out);
+}
+
+int rd_ask_words(struct rd_ask *ask, const struct rd_reply **reply_out,
+		 const struct rd_slice *argv, size_t argc)
+{
+	int err = prepare(ask, reply_out);
+
+	if (err == RD_OK)
+		err = rd_redis_send(ask->link, take_answer, ask, argv, argc);
+	return await(ask, err, reply_out);
+}
+
+int rd_ask_script(struct rd_ask *ask, const struct rd_reply **reply_out,
+		  enum rd_script script, const struct rd_slice *keys,
+		  size_t key_count, const struct rd_slice *args,
+		  size_t arg_count)
+{
+	int err = prepare(ask, reply_out);
+
+	if (err == RD_OK)
+		err = rd_script_call(ask->link, script, keys, key_count, args,
+				     arg_count, take_answer, ask);
+	return await(ask, err, reply_out);
 }
 
 static void set_flag(void *arg)

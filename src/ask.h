@@ -10,6 +10,7 @@
 
 #include "src/config.h"
 #include "src/redis.h"
+#include "src/script.h"
 
 struct rd_ask;
 
@@ -31,6 +32,16 @@ struct rd_redis *rd_ask_link(struct rd_ask *ask);
  */
 RD_MUST_CHECK int rd_ask(struct rd_ask *ask, const struct rd_reply **reply_out,
 			 const char *fmt, ...);
+/* The same with a command of argc words. */
+RD_MUST_CHECK int rd_ask_words(struct rd_ask *ask,
+			       const struct rd_reply **reply_out,
+			       const struct rd_slice *argv, size_t argc);
+/* The same with a script (script.h). */
+RD_MUST_CHECK int rd_ask_script(struct rd_ask *ask,
+				const struct rd_reply **reply_out,
+				enum rd_script script,
+				const struct rd_slice *keys, size_t key_count,
+				const struct rd_slice *args, size_t arg_count);
 /* Runs the loop until *done, at most timeout_ms: RD_OK or RD_ETIMEOUT. */
 RD_MUST_CHECK int rd_ask_wait(struct rd_ask *ask, const bool *done,
 			      uint64_t timeout_ms);

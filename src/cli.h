@@ -67,6 +67,15 @@ int rd_cmd_check(const struct rd_verb *verb, int argc, char **argv);
 int rd_cmd_status(const struct rd_verb *verb, int argc, char **argv);
 int rd_cmd_publish(const struct rd_verb *verb, int argc, char **argv);
 int rd_cmd_tail(const struct rd_verb *verb, int argc, char **argv);
+int rd_cmd_top(const struct rd_verb *verb, int argc, char **argv);
+int rd_cmd_teams(const struct rd_verb *verb, int argc, char **argv);
+int rd_cmd_channels(const struct rd_verb *verb, int argc, char **argv);
+int rd_cmd_pending(const struct rd_verb *verb, int argc, char **argv);
+/* `dead` and `retry`, `pause` and `resume`: by the verb's name. */
+int rd_cmd_dead(const struct rd_verb *verb, int argc, char **argv);
+int rd_cmd_pause(const struct rd_verb *verb, int argc, char **argv);
+int rd_cmd_scale(const struct rd_verb *verb, int argc, char **argv);
+int rd_cmd_metrics(const struct rd_verb *verb, int argc, char **argv);
 int rd_cmd_version(const struct rd_verb *verb, int argc, char **argv);
 
 #endif

@@ -21,9 +21,52 @@ static const struct rd_verb verbs[] = {
      "bad.",
      rd_cmd_check},
     {"status", "", "Show who is running, on all machines", NULL, rd_cmd_status},
+    {"top", "", "Show what workers and teams do, live",
+     "In a terminal q or Ctrl-C ends it; elsewhere it prints one frame behind "
+     "the other.",
+     rd_cmd_top},
+    {"teams", "[drop NAME]", "Show all teams, or end one everywhere",
+     "drop removes the team's groups from every channel, its dead letters and "
+     "settings.\nIt refuses while a worker of the team lives.",
+     rd_cmd_teams},
+    {"channels", "[NAME|PATTERN]", "Show channels and how far each team is",
+     NULL, rd_cmd_channels},
+    {"pending", "[CHANNEL]", "Show what workers have not finished",
+     "Without a channel: how many messages each consumer has, in all "
+     "channels.",
+     rd_cmd_pending},
+    {"dead", "[VERB] [ID]...", "Show, retry or drop dead letters",
+     "list\n"
+     "      all letters, the newest last (--count N: the last N)\n"
+     "show ID\n"
+     "      everything about one\n"
+     "retry ID...|--all\n"
+     "      give the messages back to the team, as if they had never run; "
+     "each\n"
+     "      once, however often it is said.  What is gone from its channel\n"
+     "      stays a letter, or is published again with --republish\n"
+     "drop ID...|--all\n"
+     "      throw letters away",
+     rd_cmd_dead},
+    {"retry", "ID...|--all", "Give dead letters back to their team",
+     "The same as `dead retry`.", rd_cmd_dead},
+    {"pause", "[NAME|PATTERN]", "Let a team leave channels alone",
+     "Its workers, on all machines, take nothing more from them; what they "
+     "have in hand\nis finished.  Without a name: what is paused.",
+     rd_cmd_pause},
+    {"resume", "NAME|PATTERN", "End a pause", NULL, rd_cmd_pause},
+    {"scale", "N", "Run so many workers of a team, on all machines",
+     "The number is shared out evenly over the supervisors that run the team; "
+     "it holds until\nthe next one, or until a reload changes the configured "
+     "number.  It is waited for.",
+     rd_cmd_scale},
+    {"metrics", "", "Print the fleet's metrics for Prometheus",
+     "The same as a gateway's /metrics has, without the gateway's own.",
+     rd_cmd_metrics},
     {"publish", "CHANNEL [DATA|-]", "Publish a message and print its offset",
      "Without DATA, or with -, the message is read from stdin, as it is, to "
-     "its end.",
+     "its end.\nWith --delay it is published later; printed is @ and when, in "
+     "milliseconds since\n1970.",
      rd_cmd_publish},
     {"tail", "CHANNEL", "Print the messages of a channel as they come",
      "Each line: offset, type (- for none), data, separated by tabs.",
