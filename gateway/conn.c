@@ -94,6 +94,24 @@ void rd_conn_refuse(struct rd_conn *c, int status, const char *why)
 	rd_buf_fini(&body);
 }
 
+void rd_conn_deny(struct rd_conn *c, int status, const char *why)
+{
+	struct rd_buf out = RD_BUF_INIT, body = RD_BUF_INIT;
+
+	if (c->state != OPEN && c->state != PINGED)
+		return;
+	assert(c->corked);
+	rd_conn_drop(c, c->out.len);
+	c->conns->counters.opened--;
+	rd_buf_addf(&body, "%s\n", why);
+	rd_http_answer(&out, status, "text/plain; charset=utf-8",
+		       rd_buf_slice(&body), NULL, false);
+	rd_conn_append(c, rd_buf_slice(&out));
+	rd_buf_fini(&out);
+	rd_buf_fini(&body);
+	rd_conn_enter(c, ENDING);
+}
+
 void rd_conn_upgrade(struct rd_conn *c, const struct rd_http_request *req,
 		     const char *protocol, const struct rd_conn_ops *ops,
 		     void *arg)

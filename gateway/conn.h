@@ -69,7 +69,7 @@ struct rd_conn_counters {
 struct rd_conns *rd_conns_new(struct rd_loop *loop,
 			      const struct rd_conn_limits *limits,
 			      const struct rd_conn_ops *ops, void *arg);
-/* Ends what is left, without another callback. */
+/* Ends what is left; closed() is called for each, and nothing else. */
 void rd_conns_free(struct rd_conns **conns);
 size_t rd_conns_count(const struct rd_conns *conns);
 const struct rd_conn_counters *rd_conns_counters(const struct rd_conns *conns);
@@ -100,6 +100,11 @@ void rd_conn_resume(struct rd_conn *c);
  * it is uncorked or closed. */
 void rd_conn_cork(struct rd_conn *c);
 void rd_conn_uncork(struct rd_conn *c);
+/* While corked: answers the handshake by a status and a sentence after all,
+ * instead of all that was kept back; closed() follows, after the turn. */
+void rd_conn_deny(struct rd_conn *c, int status, const char *why);
+/* Appends the client's address, without its port. */
+void rd_conn_address(const struct rd_conn *c, struct rd_buf *out);
 /* Sends a close frame, and ends when the client has answered it. closed()
  * follows, after the turn. */
 void rd_conn_close(struct rd_conn *c, uint16_t code, const char *reason);

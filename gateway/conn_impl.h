@@ -85,6 +85,8 @@ void rd_conn_dirty(struct rd_conn *c);
 long rd_conn_read(struct rd_conn *c, void *buf, size_t len);
 /* Puts bytes behind what waits to be sent; they leave at the turn's end. */
 void rd_conn_append(struct rd_conn *c, struct rd_slice bytes);
+/* Forgets n bytes at the front of what waits to be sent. */
+void rd_conn_drop(struct rd_conn *c, size_t n);
 /* Writes what the kernel takes; may call drained(). */
 void rd_conn_flush(struct rd_conn *c);
 

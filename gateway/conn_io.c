@@ -10,6 +10,7 @@
 #include "gateway/conn_impl.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,7 +62,7 @@ static void conn_shut(struct rd_conn *c)
 	shutdown(c->fd, SHUT_WR);
 }
 
-static void conn_out_drop(struct rd_conn *c, size_t n)
+void rd_conn_drop(struct rd_conn *c, size_t n)
 {
 	c->conns->waiting -= n;
 	rd_buf_drop(&c->out, n);
@@ -83,7 +84,7 @@ static void conn_write_out(struct rd_conn *c)
 			return;
 		}
 		c->conns->counters.bytes_out += (uint64_t)n;
-		conn_out_drop(c, (size_t)n);
+		rd_conn_drop(c, (size_t)n);
 	}
 	c->blocked = false;
 }
@@ -145,4 +146,16 @@ void rd_conn_uncork(struct rd_conn *c)
 {
 	c->corked = false;
 	rd_conn_dirty(c);
+}
+
+void rd_conn_address(const struct rd_conn *c, struct rd_buf *out)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	char host[64];
+
+	if (getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0 &&
+	    getnameinfo((struct sockaddr *)&peer, len, host, sizeof(host), NULL,
+			0, NI_NUMERICHOST) == 0)
+		rd_buf_adds(out, host);
 }

@@ -107,19 +107,23 @@ static void conn_free(struct rd_conn *c)
 	free(c);
 }
 
+/* Tells its owner that nothing comes or goes any more. */
+static void conn_detach(struct rd_conn *c)
+{
+	const struct rd_conn_ops *ops = c->ops;
+
+	c->ops = NULL;
+	if (ops != NULL && ops->closed != NULL)
+		ops->closed(c->arg);
+}
+
 static void conns_reap(void *arg)
 {
 	struct rd_conns *conns = arg;
 	struct rd_list *l;
 
-	while ((l = rd_list_shift(&conns->detach)) != NULL) {
-		struct rd_conn *c = rd_list_item(l, struct rd_conn, detach);
-		const struct rd_conn_ops *ops = c->ops;
-
-		c->ops = NULL;
-		if (ops != NULL && ops->closed != NULL)
-			ops->closed(c->arg);
-	}
+	while ((l = rd_list_shift(&conns->detach)) != NULL)
+		conn_detach(rd_list_item(l, struct rd_conn, detach));
 	while (!rd_list_empty(&conns->lists[DEAD]))
 		conn_free(rd_list_item(conns->lists[DEAD].next, struct rd_conn,
 				       link));
@@ -153,9 +157,13 @@ void rd_conns_free(struct rd_conns **conns_p)
 	if (conns == NULL)
 		return;
 	for (int s = 0; s < STATES; s++)
-		while (!rd_list_empty(&conns->lists[s]))
-			conn_free(rd_list_item(conns->lists[s].next,
-					       struct rd_conn, link));
+		while (!rd_list_empty(&conns->lists[s])) {
+			struct rd_conn *c = rd_list_item(conns->lists[s].next,
+							 struct rd_conn, link);
+
+			conn_detach(c);
+			conn_free(c);
+		}
 	rd_timer_stop(&conns->tick);
 	rd_task_cancel(&conns->flush);
 	rd_task_cancel(&conns->reap);

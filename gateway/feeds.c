@@ -302,12 +302,18 @@ bool rd_feed_position(const struct rd_feed *feed, struct rd_slice channel,
 	return true;
 }
 
-bool rd_feed_is_starting(const struct rd_feed *feed, struct rd_slice channel)
+bool rd_feed_is_starting(const struct rd_feed *feed, struct rd_slice channel,
+			 uint64_t *tag_out)
 {
 	struct rd_subscription *sub = feed_find(feed, channel);
 
-	return sub != NULL && !sub->begun;
+	if (sub == NULL || sub->begun)
+		return false;
+	if (tag_out != NULL)
+		*tag_out = sub->tag;
+	return true;
 }
+
 void rd_feed_drained(struct rd_feed *feed)
 {
 	rd_feed_pump(feed);

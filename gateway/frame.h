@@ -35,6 +35,9 @@ void rd_frame_published(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 			struct rd_id offset);
 void rd_frame_pong(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 		   uint64_t time_ms);
+/* What a handler has answered to a call. */
+void rd_frame_called(struct rd_buf *out, enum rd_codec codec, uint64_t id,
+		     const struct rd_message *msg);
 /* req tells the id, or that there is none. */
 void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
 		    const struct rd_request *req, enum rd_fault fault,
@@ -44,6 +47,15 @@ void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
 void rd_frame_gap(struct rd_buf *out, enum rd_codec codec,
 		  struct rd_slice channel, struct rd_id from,
 		  const struct rd_id *first, const char *epoch);
+/* A handler has sent this message, has subscribed the client, has ended a
+ * subscription. */
+void rd_frame_direct(struct rd_buf *out, enum rd_codec codec,
+		     const struct rd_message *msg);
+void rd_frame_subscription(struct rd_buf *out, enum rd_codec codec,
+			   struct rd_slice channel, struct rd_id offset,
+			   const char *epoch);
+void rd_frame_subscription_end(struct rd_buf *out, enum rd_codec codec,
+			       struct rd_slice channel, const char *reason);
 void rd_frame_drain(struct rd_buf *out, enum rd_codec codec, uint64_t after_ms);
 
 /*

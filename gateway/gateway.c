@@ -8,17 +8,10 @@
  * answer comes before that of any read, so a data set that was exchanged is
  * noticed before the first of its entries.
  */
-#include "gateway/gateway.h"
-#include "gateway/listener.h"
-#include "gateway/ops.h"
-#include "gateway/router.h"
-#include "gateway/subscription.h"
-#include "src/ask.h"
+#include "gateway/gateway_impl.h"
 #include "src/keys.h"
 #include "src/log.h"
 #include "src/mem.h"
-#include "src/meta.h"
-#include "src/node.h"
 #include "src/script.h"
 #include "src/tls.h"
 
@@ -27,32 +20,7 @@
 #define DRAIN_TICK_MS   50
 #define DRAIN_SPREAD_MS 2000 /* clients come back within so long */
 
-struct rd_gateway {
-	struct rd_loop *loop; /* borrowed */
-	struct rd_proc *proc; /* borrowed */
-	struct rd_uri uri;
-	struct rd_tls *redis_tls;     /* owned; NULL without rediss:// */
-	struct rd_tls *tls;           /* owned; NULL without a certificate */
-	char *id;                     /* owned: <node>.gateway.<index> */
-	struct rd_doorbell *doorbell; /* owned, as all below */
-	struct rd_redis *pages;
-	struct rd_redis *publish;
-	struct rd_publisher *publisher;
-	struct rd_feeds *feeds;
-	struct rd_sessions *sessions;
-	struct rd_plains *plains;
-	struct rd_conns *conns;
-	struct rd_pages *files;
-	struct rd_listener *listener;
-	struct rd_ops *ops;
-	struct rd_node *node;
-	struct rd_meta meta; /* epoch is "" before Redis was reached */
-	struct rd_timer drain_tick;
-	uint64_t drain_left_ms;
-	struct rd_router router;
-};
-
-static bool is_ready(const struct rd_gateway *g)
+bool rd_gateway_is_ready(const struct rd_gateway *g)
 {
 	return !g->router.draining && rd_doorbell_is_up(g->doorbell) &&
 	       rd_redis_is_up(g->pages) && rd_redis_is_up(g->publish) &&
@@ -79,7 +47,7 @@ static void on_meta(void *arg, int err, const struct rd_meta *meta,
 		rd_feeds_restart(g->feeds);
 	}
 	g->meta = *meta;
-	if (is_ready(g))
+	if (rd_gateway_is_ready(g))
 		rd_proc_ready(g->proc);
 }
 
@@ -119,7 +87,7 @@ static void pages_up(void *arg)
 
 	rd_script_load(g->pages);
 	rd_feeds_resume(g->feeds);
-	if (is_ready(g))
+	if (rd_gateway_is_ready(g))
 		rd_proc_ready(g->proc);
 }
 
@@ -128,7 +96,8 @@ static void publish_up(void *arg)
 	struct rd_gateway *g = arg;
 
 	rd_script_load(g->publish);
-	if (is_ready(g))
+	rd_events_up(g->events);
+	if (rd_gateway_is_ready(g))
 		rd_proc_ready(g->proc);
 }
 
@@ -164,87 +133,10 @@ static void on_accept(void *arg, int fd)
 	rd_conn_open(g->conns, fd, g->tls);
 }
 
-/* ---- what it says of itself ---- */
-
-static bool ops_ready(void *arg, struct rd_buf *why)
-{
-	struct rd_gateway *g = arg;
-
-	if (is_ready(g))
-		return true;
-	rd_buf_adds(why,
-		    g->router.draining ? "draining" : "Redis does not answer");
-	return false;
-}
-
-static void ops_metrics(void *arg, struct rd_buf *out)
-{
-	struct rd_gateway *g = arg;
-	const struct rd_conn_counters *c = rd_conns_counters(g->conns);
-	const struct rd_feed_counters *f = rd_feeds_counters(g->feeds);
-	const struct rd_session_counters *s = rd_sessions_counters(g->sessions);
-	struct rd_doorbell_stats bell;
-
-	rd_doorbell_stats(g->doorbell, &bell);
-#define GAUGE(name, help, value) rd_ops_metric(out, name, "gauge", help, value)
-#define COUNTER(name, help, value)                                             \
-	rd_ops_metric(out, name "_total", "counter", help, value)
-	GAUGE("ready", "1 while clients can be served", is_ready(g));
-	GAUGE("connections", "open connections", rd_conns_count(g->conns));
-	GAUGE("subscriptions", "channels followed by clients",
-	      rd_feeds_subscriptions(g->feeds));
-	GAUGE("channels", "channels followed in Redis",
-	      rd_channels_count(rd_feeds_channels(g->feeds)));
-	GAUGE("output_bytes", "bytes that wait for clients",
-	      rd_conns_waiting(g->conns));
-	GAUGE("redis_fallback", "1 while Redis refuses CLIENT TRACKING",
-	      bell.fallback);
-	COUNTER("refused_connections", "connections above max-connections",
-		g->router.refused);
-	COUNTER("accept_pauses", "times that no descriptor was left",
-		g->listener == NULL ? 0 : rd_listener_pauses(g->listener));
-	COUNTER("entries", "entries read from channels",
-		rd_channels_entries(rd_feeds_channels(g->feeds)));
-	COUNTER("bell_rings", "wake-ups by Redis", bell.rings);
-	COUNTER("bell_lost", "wake-ups that only the sweep made up for",
-		bell.lost);
-#define X(name, help) COUNTER(#name, help, c->name);
-	RD_CONN_COUNTERS(X)
-#undef X
-#define X(name, help) COUNTER(#name, help, f->name);
-	RD_FEED_COUNTERS(X)
-#undef X
-#define X(name, help) COUNTER(#name, help, s->name);
-	RD_SESSION_COUNTERS(X)
-#undef X
-#undef GAUGE
-#undef COUNTER
-}
-
-static const struct rd_ops_calls ops_calls = {
-    .ready = ops_ready,
-    .metrics = ops_metrics,
-};
-
-static void on_report(void *arg, struct rd_node *node)
-{
-	struct rd_gateway *g = arg;
-	const struct rd_feed_counters *f = rd_feeds_counters(g->feeds);
-	const struct rd_session_counters *s = rd_sessions_counters(g->sessions);
-
-	rd_node_add(node, "connections", rd_conns_count(g->conns));
-	rd_node_add(node, "subscriptions", rd_feeds_subscriptions(g->feeds));
-	rd_node_add(node, "channels",
-		    rd_channels_count(rd_feeds_channels(g->feeds)));
-	rd_node_add(node, "published", s->published);
-	rd_node_add(node, "deliveries", f->deliveries);
-	rd_proc_title("redistribute-gateway %d: %zu connections",
-		      g->proc->index, rd_conns_count(g->conns));
-}
-
 /* ---- life ---- */
 
-static int open_redis(struct rd_gateway *g, struct rd_buf *why)
+static int open_redis(struct rd_gateway *g, const char *node,
+		      struct rd_buf *why)
 {
 	const struct rd_config *cfg = &g->proc->cfg;
 	int err = rd_config_uri(cfg, &g->uri, why);
@@ -259,11 +151,21 @@ static int open_redis(struct rd_gateway *g, struct rd_buf *why)
 	    rd_redis_open(g->loop, &g->uri, g->redis_tls, g->id, &pages_ops, g);
 	g->publish = rd_redis_open(g->loop, &g->uri, g->redis_tls, g->id,
 				   &publish_ops, g);
-	g->publisher =
-	    rd_publisher_new(g->loop, g->publish, cfg->prefix, cfg->maxlen);
+	g->publisher = rd_publisher_new(g->publish, cfg);
+	g->events = rd_events_new(&(struct rd_events_env){
+	    .loop = g->loop,
+	    .cfg = cfg,
+	    .doorbell = g->doorbell,
+	    .link = g->publish,
+	    .publisher = g->publisher,
+	    .node = node,
+	    .index = g->proc->index,
+	});
 	g->feeds = rd_feeds_new(g->doorbell, g->pages, cfg->prefix);
+	g->keeper =
+	    rd_keeper_start(g->loop, g->publish, g->doorbell, cfg, g->id);
 	g->node = rd_node_start(g->loop, g->publish, cfg->prefix, g->id,
-				"gateway", on_report, g);
+				"gateway", rd_gateway_report, g);
 	return RD_OK;
 }
 
@@ -283,6 +185,7 @@ static void open_clients(struct rd_gateway *g)
 	    .cfg = cfg,
 	    .feeds = g->feeds,
 	    .publisher = g->publisher,
+	    .events = g->events,
 	    .pages = g->pages,
 	    .publish = g->publish,
 	    .gateway = g->id,
@@ -309,11 +212,13 @@ static int open_ports(struct rd_gateway *g, struct rd_buf *why)
 	if (err == RD_OK)
 		err = rd_listener_open(g->loop, cfg->host, (int)cfg->port,
 				       on_accept, g, &g->listener, why);
-	if (err == RD_OK && cfg->ops_port != 0)
-		err = rd_ops_open(g->loop, cfg->ops_host,
-				  (int)cfg->ops_port + g->proc->index,
-				  &ops_calls, g, &g->ops, why);
-	return err;
+	if (err != RD_OK || cfg->ops_port == 0)
+		return err;
+	g->overview = rd_overview_open(g->loop, &g->uri, g->redis_tls, g->id,
+				       cfg->prefix, rd_gateway_looked, g);
+	return rd_ops_open(g->loop, cfg->ops_host,
+			   (int)cfg->ops_port + g->proc->index, &rd_gateway_ops,
+			   g, &g->ops, why);
 }
 
 static void drain_tick(void *arg);
@@ -332,7 +237,7 @@ int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 	if (err != RD_OK)
 		goto fail;
 	g->id = rd_asprintf("%s.gateway.%d", node, proc->index);
-	err = open_redis(g, why);
+	err = open_redis(g, node, why);
 	if (err != RD_OK)
 		goto fail;
 	err = rd_pages_load(proc->cfg.pages, &g->files, why);
@@ -357,12 +262,15 @@ void rd_gateway_free(struct rd_gateway **gateway)
 		return;
 	rd_timer_stop(&g->drain_tick);
 	rd_ops_close(&g->ops);
+	rd_overview_close(&g->overview);
 	rd_listener_close(&g->listener);
 	rd_conns_free(&g->conns);
 	rd_plains_free(&g->plains);
 	rd_sessions_free(&g->sessions);
+	rd_events_free(&g->events);
 	rd_feeds_free(&g->feeds);
 	rd_publisher_free(&g->publisher);
+	rd_keeper_free(&g->keeper);
 	rd_node_stop(&g->node);
 	if (g->doorbell != NULL)
 		rd_doorbell_close(&g->doorbell);
@@ -383,6 +291,7 @@ void rd_gateway_free(struct rd_gateway **gateway)
 static bool is_drained(const struct rd_gateway *g)
 {
 	return rd_conns_count(g->conns) == 0 &&
+	       rd_asks_count(rd_events_asks(g->events)) == 0 &&
 	       rd_redis_pending(g->pages) == 0 &&
 	       rd_redis_pending(g->publish) == 0 &&
 	       rd_redis_pending(rd_doorbell_link(g->doorbell)) == 0;
@@ -414,6 +323,7 @@ void rd_gateway_drain(struct rd_gateway *g)
 	       rd_conns_count(g->conns));
 	rd_listener_close(&g->listener);
 	rd_node_stop(&g->node);
+	rd_keeper_stop(g->keeper);
 	rd_sessions_drain(g->sessions, DRAIN_SPREAD_MS);
 	rd_plains_drain(g->plains);
 	drain_tick(g);

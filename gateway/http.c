@@ -164,12 +164,9 @@ bool rd_http_list_next(struct rd_http_list *list, struct rd_slice *item_out)
 {
 	do {
 		while (list->rest.len > 0) {
-			struct rd_slice item = take_item(&list->rest);
-
-			if (item.len > 0) {
-				*item_out = item;
+			*item_out = take_item(&list->rest);
+			if (item_out->len > 0)
 				return true;
-			}
 		}
 	} while (find_field(&list->lines, list->name, &list->rest));
 	return false;
@@ -262,6 +259,7 @@ static const struct header {
 } headers[] = {
     {"Host", on_host, 0},
     {"Origin", NULL, SLOT(origin)},
+    {"User-Agent", NULL, SLOT(agent)},
     {"Upgrade", on_upgrade, 0},
     {"Connection", on_connection, 0},
     {"Sec-WebSocket-Key", NULL, SLOT(ws_key)}, /* see check_key() */

@@ -34,6 +34,7 @@ struct rd_http_request {
 	struct rd_slice lines;  /* all header lines */
 	struct rd_slice host;   /* of the target where that names one */
 	struct rd_slice origin;
+	struct rd_slice agent;  /* User-Agent; any bytes */
 	struct rd_slice ws_key; /* 24 bytes that are base64 of 16, or empty */
 	struct rd_http_list protocols; /* Sec-WebSocket-Protocol */
 	uint64_t content_length;       /* bytes of body that follow */

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * outbox.c -- what one client publishes, on its way into Redis; see outbox.h.
+ *
+ * Where a handler decides, the messages of one channel stand in a line.
+ * Handlers may answer in any order; whoever is answered waits until all before
+ * it have been, and then goes to Redis, or back to its client.  A line lives
+ * as long as somebody stands in it, also without its client.
  */
 #include "gateway/outbox.h"
 #include "src/mem.h"
@@ -10,26 +15,52 @@
 #define COUNT_MAX 1000
 #define BYTES_MAX (1 << 20)
 
+/* The messages of one client to one channel that a handler decides on. */
+struct line {
+	struct rd_map_node node;        /* of the outbox's lines, by channel */
+	struct rd_outbox *outbox;       /* borrowed; NULL once it has ended */
+	struct rd_publisher *publisher; /* borrowed */
+	struct rd_list parcels;         /* in the order in which they came */
+	struct rd_buf channel;          /* owned */
+};
+
 struct parcel {
 	struct rd_list link;      /* on the outbox's list */
 	struct rd_outbox *outbox; /* borrowed; NULL once it has ended */
 	uint64_t tag;
 	size_t bytes;
+	/* Of one that stands in a line. */
+	struct rd_list place;        /* there */
+	struct line *line;           /* borrowed */
+	struct rd_ask *ask;          /* under way; NULL: answered */
+	enum rd_fault fault;         /* of the answer */
+	enum rd_encoding encoding;   /* of payload */
+	bool typed;                  /* it has a type */
+	struct rd_buf payload, type; /* owned */
+	struct rd_buf why;           /* owned; of the fault */
 };
 
 void rd_outbox_init(struct rd_outbox *o, struct rd_publisher *publisher,
-		    rd_outbox_fn *fn, void *arg)
+		    const struct rd_socket *socket, rd_outbox_fn *fn, void *arg)
 {
-	*o = (struct rd_outbox){.publisher = publisher, .fn = fn, .arg = arg};
+	*o = (struct rd_outbox){
+	    .publisher = publisher, .socket = socket, .fn = fn, .arg = arg};
 	rd_list_init(&o->pending);
+	rd_map_init(&o->lines);
 }
 
 void rd_outbox_fini(struct rd_outbox *o)
 {
+	struct rd_map_node *node;
 	struct rd_list *l;
 
 	while ((l = rd_list_shift(&o->pending)) != NULL)
 		rd_list_item(l, struct parcel, link)->outbox = NULL;
+	while ((node = rd_map_next(&o->lines, NULL)) != NULL) {
+		rd_map_item(node, struct line, node)->outbox = NULL;
+		rd_map_remove(&o->lines, node);
+	}
+	rd_map_fini(&o->lines);
 }
 
 bool rd_outbox_full(const struct rd_outbox *o)
@@ -37,42 +68,210 @@ bool rd_outbox_full(const struct rd_outbox *o)
 	return o->count >= COUNT_MAX || o->bytes >= BYTES_MAX;
 }
 
-static void forget(struct parcel *p)
+/* ---- one message ---- */
+
+static struct parcel *parcel_new(struct rd_outbox *o, size_t bytes,
+				 uint64_t tag)
+{
+	struct parcel *p = rd_new(struct parcel);
+
+	p->outbox = o;
+	p->tag = tag;
+	p->bytes = bytes;
+	rd_list_init(&p->place);
+	rd_list_init(&p->link);
+	rd_list_push(&o->pending, &p->link);
+	o->count++;
+	o->bytes += p->bytes;
+	return p;
+}
+
+static void parcel_free(struct parcel *p)
 {
 	if (p->outbox != NULL) {
 		p->outbox->count--;
 		p->outbox->bytes -= p->bytes;
 		rd_list_remove(&p->link);
 	}
+	rd_list_remove(&p->place);
+	rd_buf_fini(&p->payload);
+	rd_buf_fini(&p->type);
+	rd_buf_fini(&p->why);
 	free(p);
 }
 
-static void published(void *arg, int err, struct rd_id offset, const char *why)
+/* Its owner hears of the end, if there still is one. */
+static void parcel_finish(struct parcel *p, enum rd_fault fault,
+			  struct rd_id offset, const char *why)
 {
-	struct parcel *p = arg;
+	const struct rd_outcome outcome = {fault, why, offset};
 	struct rd_outbox *o = p->outbox;
 	uint64_t tag = p->tag;
+	struct rd_buf text = p->why; /* why may stand in it */
 
-	forget(p);
+	rd_buf_init(&p->why);
+	parcel_free(p);
 	if (o != NULL)
-		o->fn(o->arg, tag, err, offset, why);
+		o->fn(o->arg, tag, &outcome);
+	rd_buf_fini(&text);
 }
 
-int rd_outbox_send(struct rd_outbox *o, struct rd_slice channel,
-		   const struct rd_message *msg, uint64_t tag)
+static void on_published(void *arg, int err, struct rd_id offset,
+			 const char *why)
 {
-	struct parcel *p = rd_new(struct parcel);
-	int err;
+	if (err == RD_OK)
+		parcel_finish(arg, RD_FAULT_NONE, offset, "");
+	else if (err == RD_EUNKNOWN)
+		parcel_finish(arg, RD_FAULT_UNKNOWN, RD_ID_ZERO,
+			      "the link to Redis broke: the message may or "
+			      "may not be stored");
+	else
+		parcel_finish(arg, RD_FAULT_UNAVAILABLE, RD_ID_ZERO, why);
+}
 
-	p->outbox = o;
-	p->tag = tag;
-	p->bytes = msg->payload.len;
-	rd_list_init(&p->link);
-	rd_list_push(&o->pending, &p->link);
-	o->count++;
-	o->bytes += p->bytes;
-	err = rd_publisher_send(o->publisher, channel, msg, published, p);
-	if (err != RD_OK)
-		forget(p);
-	return err;
+/* ---- those that handlers decide on ---- */
+
+static struct line *line_get(struct rd_outbox *o, struct rd_slice channel)
+{
+	struct rd_map_node *node = rd_map_get(&o->lines, channel);
+	struct line *line;
+
+	if (node != NULL)
+		return rd_map_item(node, struct line, node);
+	line = rd_new(struct line);
+	line->outbox = o;
+	line->publisher = o->publisher;
+	rd_list_init(&line->parcels);
+	rd_buf_addslice(&line->channel, channel);
+	rd_map_put(&o->lines, &line->node, rd_buf_slice(&line->channel));
+	return line;
+}
+
+static void line_free_if_empty(struct line *line)
+{
+	if (!rd_list_empty(&line->parcels))
+		return;
+	if (line->outbox != NULL)
+		rd_map_remove(&line->outbox->lines, &line->node);
+	rd_buf_fini(&line->channel);
+	free(line);
+}
+
+static void parcel_store(struct parcel *p, const struct line *line)
+{
+	const struct rd_message msg = {
+	    .encoding = p->encoding,
+	    .payload = rd_buf_slice(&p->payload),
+	    .type =
+		p->typed ? rd_buf_slice(&p->type) : (struct rd_slice){NULL, 0},
+	};
+	const char *why;
+	int err =
+	    rd_publisher_send(line->publisher, rd_buf_slice(&line->channel),
+			      &msg, on_published, p);
+
+	if (err != RD_OK) {
+		enum rd_fault fault = rd_fault_of(err, &why);
+
+		parcel_finish(p, fault, RD_ID_ZERO, why);
+	}
+}
+
+/* Whoever is answered and has nobody before it goes on. */
+static void line_move(struct line *line)
+{
+	while (!rd_list_empty(&line->parcels)) {
+		struct parcel *p =
+		    rd_list_item(line->parcels.next, struct parcel, place);
+
+		if (p->ask != NULL)
+			break;
+		rd_list_remove(&p->place);
+		if (p->fault == RD_FAULT_NONE)
+			parcel_store(p, line);
+		else
+			parcel_finish(p, p->fault, RD_ID_ZERO,
+				      rd_buf_text(&p->why));
+	}
+	line_free_if_empty(line);
+}
+
+/* The message as it shall be stored. */
+static void parcel_keep(struct parcel *p, const struct rd_message *msg)
+{
+	rd_buf_clear(&p->payload);
+	rd_buf_addslice(&p->payload, msg->payload);
+	p->encoding = msg->encoding;
+	p->typed = msg->type.data != NULL;
+	rd_buf_clear(&p->type);
+	if (p->typed)
+		rd_buf_addslice(&p->type, msg->type);
+}
+
+static void on_answer(void *arg, const struct rd_answer *answer)
+{
+	struct parcel *p = arg;
+
+	p->ask = NULL;
+	p->fault = answer->fault;
+	if (answer->fault != RD_FAULT_NONE)
+		rd_buf_adds(&p->why, answer->why);
+	else if (answer->message.encoding != RD_ENC_FIELDS)
+		parcel_keep(p, &answer->message);
+	line_move(p->line);
+}
+
+static enum rd_fault send_asked(struct rd_outbox *o, struct rd_slice channel,
+				const struct rd_message *msg, uint64_t tag,
+				const char **why_out)
+{
+	const struct rd_occasion occasion = {.event = RD_ON_PUBLISH,
+					     .socket = o->socket->number,
+					     .channel = channel,
+					     .message = msg};
+	struct parcel *p = parcel_new(o, msg->payload.len, tag);
+	enum rd_fault fault =
+	    rd_ask_put(rd_events_asks(o->socket->events), &occasion, on_answer,
+		       p, &p->ask, why_out);
+
+	if (fault != RD_FAULT_NONE) {
+		parcel_free(p);
+		return fault;
+	}
+	p->line = line_get(o, channel);
+	rd_list_push(&p->line->parcels, &p->place);
+	parcel_keep(p, msg);
+	return RD_FAULT_NONE;
+}
+
+/* ---- all of them ---- */
+
+static enum rd_fault send_now(struct rd_outbox *o, struct rd_slice channel,
+			      const struct rd_message *msg, uint64_t tag,
+			      const char **why_out)
+{
+	struct parcel *p = parcel_new(o, msg->payload.len, tag);
+	int err =
+	    rd_publisher_send(o->publisher, channel, msg, on_published, p);
+
+	if (err == RD_OK)
+		return RD_FAULT_NONE;
+	parcel_free(p);
+	return rd_fault_of(err, why_out);
+}
+
+enum rd_fault rd_outbox_send(struct rd_outbox *o, struct rd_slice channel,
+			     const struct rd_message *msg, uint64_t tag,
+			     const char **why_out)
+{
+	switch (rd_events_who(o->socket->events, RD_DEED_PUBLISH, channel)) {
+	case RD_WHO_ANYONE:
+		return send_now(o, channel, msg, tag, why_out);
+	case RD_WHO_HANDLER:
+		return send_asked(o, channel, msg, tag, why_out);
+	case RD_WHO_NOBODY:
+		break;
+	}
+	*why_out = "nobody may publish to this channel";
+	return RD_FAULT_DENIED;
 }

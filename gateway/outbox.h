@@ -2,35 +2,53 @@
 /*
  * outbox.h -- what one client publishes, on its way into Redis.
  *
+ * Where a rule says so, a handler is asked first, and may change the message.
+ * What a client publishes to one channel is stored in the order in which it
+ * came, however long a handler takes for each.
+ *
  * It outlives neither its client nor the answers: a client that has gone is
- * simply not told.  It knows how much is under way, so that its owner can stop
- * listening to a client that publishes faster than Redis stores.
+ * simply not told, but what it has published takes its way.  It knows how much
+ * is under way, so that its owner can stop listening to a client that
+ * publishes faster than Redis stores, or handlers answer.
  */
 #ifndef RD_GATEWAY_OUTBOX_H
 #define RD_GATEWAY_OUTBOX_H
 
+#include "gateway/events.h"
 #include "src/publisher.h"
 
-/* tag: as given; err, offset, why: as rd_published_fn. */
-typedef void rd_outbox_fn(void *arg, uint64_t tag, int err, struct rd_id offset,
-			  const char *why);
+struct rd_outcome {
+	enum rd_fault fault; /* RD_FAULT_NONE: it is stored */
+	const char *why;     /* a sentence, where there is a fault */
+	struct rd_id offset; /* where there is none */
+};
+
+/* tag: as given. */
+typedef void rd_outbox_fn(void *arg, uint64_t tag,
+			  const struct rd_outcome *outcome);
 
 struct rd_outbox {
 	struct rd_publisher *publisher; /* borrowed */
+	const struct rd_socket *socket; /* borrowed: whose it is */
 	rd_outbox_fn *fn;
 	void *arg;
 	struct rd_list pending; /* messages under way */
-	size_t count;           /* of them */
+	struct rd_map lines;    /* by channel: those that handlers decide on */
+	size_t count;           /* of messages under way */
 	size_t bytes;           /* of their payloads */
 };
 
 void rd_outbox_init(struct rd_outbox *o, struct rd_publisher *publisher,
-		    rd_outbox_fn *fn, void *arg);
+		    const struct rd_socket *socket, rd_outbox_fn *fn,
+		    void *arg);
 /* fn is not called any more. */
 void rd_outbox_fini(struct rd_outbox *o);
-/* Errors as rd_publisher_send(): then nothing was sent. */
-RD_MUST_CHECK int rd_outbox_send(struct rd_outbox *o, struct rd_slice channel,
-				 const struct rd_message *msg, uint64_t tag);
+/* RD_FAULT_NONE, and fn will be called; else the fault, a sentence in why_out
+ * (borrowed for ever), and nothing was sent. */
+RD_MUST_CHECK enum rd_fault rd_outbox_send(struct rd_outbox *o,
+					   struct rd_slice channel,
+					   const struct rd_message *msg,
+					   uint64_t tag, const char **why_out);
 /* So much is under way that the client should wait. */
 bool rd_outbox_full(const struct rd_outbox *o);
 

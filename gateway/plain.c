@@ -7,8 +7,13 @@
  * to the handshake says that the subscription has begun: it is kept back until
  * then, and the client is not listened to before.  And a client that closes is
  * first given what it has published, for at most a second.
+ *
+ * Where handlers decide, they are asked one after the other: may it come in,
+ * may it subscribe?  The answer to the handshake waits for that, too, so a
+ * client that may not is refused by it.
  */
 #include "gateway/plain.h"
+#include "gateway/frame.h"
 #include "gateway/outbox.h"
 #include "src/mem.h"
 #include "src/json.h"
@@ -22,9 +27,13 @@ struct plain {
 	struct rd_list link;      /* on the list of all */
 	struct rd_plains *plains; /* borrowed */
 	struct rd_conn *conn;     /* borrowed until closed() */
+	struct rd_socket socket;  /* what handlers know it by */
 	struct rd_feed feed;
 	struct rd_outbox outbox;
 	struct rd_buf channel;    /* owned */
+	struct rd_place place;    /* where it shall begin */
+	struct rd_ask *ask;       /* may it come in, or subscribe? */
+	bool known;               /* handlers know of its subscription */
 	struct rd_id published;   /* the last offset of its own */
 	bool begun;               /* it stands in the channel */
 	bool leaving;             /* the client has closed */
@@ -48,28 +57,34 @@ static void plain_flow(struct plain *p)
 		rd_conn_resume(p->conn);
 }
 
-static void plain_failed(struct plain *p, int err)
+/* The close code that tells what has failed. */
+static uint16_t close_code(enum rd_fault fault)
 {
-	rd_sessions_count_publish(p->plains->sessions, err);
-	if (err == RD_EUNKNOWN)
-		rd_conn_close(p->conn, 1011,
-			      "the message may or may not be stored");
-	else
-		rd_conn_close(p->conn, 1013, "Redis does not store messages");
+	if (fault == RD_FAULT_DENIED)
+		return 1008;
+	return fault == RD_FAULT_UNKNOWN ? 1011 : 1013;
+}
+
+static void plain_failed(struct plain *p, enum rd_fault fault, const char *why)
+{
+	rd_sessions_count_publish(p->plains->sessions, false);
+	rd_conn_close(p->conn, close_code(fault), why);
 }
 
 static void on_message(void *arg, bool binary, struct rd_slice payload)
 {
 	struct plain *p = arg;
 	struct rd_message msg = {.payload = payload, .encoding = RD_ENC_BIN};
-	int err;
+	enum rd_fault fault;
+	const char *why;
 
 	if (!binary)
 		msg.encoding =
 		    rd_json_valid(payload) ? RD_ENC_JSON : RD_ENC_TEXT;
-	err = rd_outbox_send(&p->outbox, rd_buf_slice(&p->channel), &msg, 0);
-	if (err != RD_OK)
-		plain_failed(p, err);
+	fault = rd_outbox_send(&p->outbox, rd_buf_slice(&p->channel), &msg, 0,
+			       &why);
+	if (fault != RD_FAULT_NONE)
+		plain_failed(p, fault, why);
 	else
 		plain_flow(p);
 }
@@ -111,19 +126,18 @@ static void on_leaving(void *arg, uint16_t code)
 	leave_if_done(p);
 }
 
-static void on_published(void *arg, uint64_t tag, int err, struct rd_id offset,
-			 const char *why)
+static void on_published(void *arg, uint64_t tag,
+			 const struct rd_outcome *outcome)
 {
 	struct plain *p = arg;
 
 	(void)tag;
-	(void)why;
-	if (err != RD_OK) {
-		plain_failed(p, err);
+	if (outcome->fault != RD_FAULT_NONE) {
+		plain_failed(p, outcome->fault, outcome->why);
 		return;
 	}
-	rd_sessions_count_publish(p->plains->sessions, err);
-	p->published = offset;
+	rd_sessions_count_publish(p->plains->sessions, true);
+	p->published = outcome->offset;
 	plain_flow(p);
 	leave_if_done(p);
 }
@@ -167,12 +181,79 @@ static void on_drained(void *arg)
 	rd_feed_drained(&p->feed);
 }
 
+/* ---- what handlers order ---- */
+
+/* There is no envelope: a direct message looks like one of the channel. */
+static bool order_direct(void *arg, const struct rd_message *msg)
+{
+	struct plain *p = arg;
+	struct rd_buf frame = RD_BUF_INIT;
+	bool room = !rd_conn_full(p->conn);
+
+	rd_frame_plain(&frame, msg);
+	if (room)
+		rd_conn_send(p->conn, rd_buf_slice(&frame));
+	else
+		rd_conn_close(p->conn, 1013, "too slow for what is sent to it");
+	rd_buf_fini(&frame);
+	return room;
+}
+
+/* It follows its own channel, and no other. */
+static bool order_subscribe(void *arg, struct rd_slice channel)
+{
+	struct plain *p = arg;
+
+	return rd_slice_eq(channel, rd_buf_slice(&p->channel));
+}
+
+static bool order_unsubscribe(void *arg, struct rd_slice channel,
+			      const char *reason)
+{
+	struct plain *p = arg;
+
+	if (!rd_slice_eq(channel, rd_buf_slice(&p->channel)))
+		return false;
+	rd_conn_close(p->conn, 1008, reason);
+	return true;
+}
+
+static bool order_disconnect(void *arg, const char *reason)
+{
+	struct plain *p = arg;
+
+	rd_conn_close(p->conn, 1008, reason);
+	return true;
+}
+
+static const struct rd_socket_ops socket_ops = {
+    .direct = order_direct,
+    .subscribe = order_subscribe,
+    .unsubscribe = order_unsubscribe,
+    .disconnect = order_disconnect,
+};
+
+/* Handlers that may have let it into the channel hear that it leaves. */
+static void plain_left(struct plain *p)
+{
+	const struct rd_occasion occasion = {.event = RD_ON_UNSUBSCRIBE,
+					     .socket = p->socket.number,
+					     .channel =
+						 rd_buf_slice(&p->channel)};
+
+	if (p->known)
+		rd_asks_tell(rd_events_asks(p->socket.events), &occasion);
+}
+
 static void on_closed(void *arg)
 {
 	struct plain *p = arg;
 
 	rd_timer_stop(&p->patience);
 	rd_task_cancel(&p->ended);
+	rd_ask_cancel(&p->ask);
+	plain_left(p);
+	rd_socket_leave(&p->socket);
 	rd_feed_fini(&p->feed);
 	rd_outbox_fini(&p->outbox);
 	rd_buf_fini(&p->channel);
@@ -194,35 +275,126 @@ static const struct rd_feed_ops feed_ops = {
     .delivered = on_delivered,
 };
 
+/* ---- coming in ---- */
+
+/* The handshake fails after all: for good, or for now. */
+static void plain_refuse(struct plain *p, enum rd_fault fault, const char *why)
+{
+	rd_conn_deny(p->conn, fault == RD_FAULT_DENIED ? 403 : 503, why);
+}
+
+/* Nobody objects. */
+static void plain_begin(struct plain *p)
+{
+	int err;
+
+	rd_timer_start(&p->patience,
+		       (uint64_t)p->plains->env.cfg->handshake_timeout_ms);
+	if (!rd_redis_is_up(p->plains->env.pages)) {
+		rd_conn_close(p->conn, 1013, "Redis does not answer");
+		return;
+	}
+	err = rd_feed_subscribe(&p->feed, rd_buf_slice(&p->channel), &p->place,
+				false, 0);
+	assert(err == RD_OK); /* a new feed follows nothing yet */
+}
+
+static void on_subscribe_answer(void *arg, const struct rd_answer *answer)
+{
+	struct plain *p = arg;
+
+	p->ask = NULL;
+	if (answer->fault == RD_FAULT_DENIED)
+		p->known = false;
+	if (answer->fault == RD_FAULT_NONE)
+		plain_begin(p);
+	else
+		plain_refuse(p, answer->fault, answer->why);
+}
+
+/* It is let in: may it subscribe? */
+static void plain_ask_subscribe(struct plain *p)
+{
+	const struct rd_occasion occasion = {.event = RD_ON_SUBSCRIBE,
+					     .socket = p->socket.number,
+					     .channel =
+						 rd_buf_slice(&p->channel)};
+	enum rd_fault fault;
+	const char *why;
+
+	if (rd_events_who(p->socket.events, RD_DEED_SUBSCRIBE,
+			  occasion.channel) == RD_WHO_ANYONE) {
+		plain_begin(p);
+		return;
+	}
+	fault = rd_ask_put(rd_events_asks(p->socket.events), &occasion,
+			   on_subscribe_answer, p, &p->ask, &why);
+	if (fault != RD_FAULT_NONE)
+		plain_refuse(p, fault, why);
+	else
+		p->known = true;
+}
+
+static void on_connect_answer(void *arg, const struct rd_answer *answer)
+{
+	struct plain *p = arg;
+
+	p->ask = NULL;
+	if (answer->fault == RD_FAULT_DENIED)
+		rd_socket_refused(&p->socket);
+	if (answer->fault == RD_FAULT_NONE)
+		plain_ask_subscribe(p);
+	else
+		plain_refuse(p, answer->fault, answer->why);
+}
+
+static void plain_ask_connect(struct plain *p,
+			      const struct rd_http_request *req,
+			      const char *protocol)
+{
+	enum rd_fault fault;
+	const char *why;
+
+	if (!rd_socket_must_ask(&p->socket)) {
+		plain_ask_subscribe(p);
+		return;
+	}
+	fault = rd_socket_ask(&p->socket, p->conn, req, "", protocol,
+			      on_connect_answer, p, &p->ask, &why);
+	if (fault != RD_FAULT_NONE)
+		plain_refuse(p, fault, why);
+}
+
+bool rd_plain_may_open(const struct rd_plains *plains, struct rd_slice channel)
+{
+	return rd_events_who(plains->env.events, RD_DEED_SUBSCRIBE, channel) !=
+	       RD_WHO_NOBODY;
+}
+
 void rd_plain_open(struct rd_plains *plains, struct rd_conn *conn,
 		   const struct rd_http_request *req, struct rd_slice channel,
 		   const struct rd_place *place, const char *protocol)
 {
 	struct plain *p = rd_new(struct plain);
-	int err;
 
 	p->plains = plains;
 	p->conn = conn;
+	p->place = *place;
 	rd_buf_addslice(&p->channel, channel);
 	rd_list_init(&p->link);
 	rd_list_push(&plains->all, &p->link);
 	plains->count++;
 	rd_timer_init(&p->patience, plains->env.loop, plain_leave, p);
 	rd_task_init(&p->ended, plain_leave, p);
+	rd_socket_join(&p->socket, plains->env.events, &socket_ops, p);
 	rd_feed_init(&p->feed, plains->env.feeds, conn, RD_CODEC_PLAIN,
 		     &feed_ops, p);
-	rd_outbox_init(&p->outbox, plains->env.publisher, on_published, p);
+	rd_outbox_init(&p->outbox, plains->env.publisher, &p->socket,
+		       on_published, p);
 	rd_conn_upgrade(conn, req, protocol, &conn_ops, p);
 	rd_conn_cork(conn);
-	rd_timer_start(&p->patience,
-		       (uint64_t)plains->env.cfg->handshake_timeout_ms);
 	plain_flow(p);
-	if (!rd_redis_is_up(plains->env.pages)) {
-		rd_conn_close(conn, 1013, "Redis does not answer");
-		return;
-	}
-	err = rd_feed_subscribe(&p->feed, channel, place, false, 0);
-	assert(err == RD_OK); /* a new feed follows nothing yet */
+	plain_ask_connect(p, req, protocol);
 }
 
 void rd_plains_drain(struct rd_plains *plains)

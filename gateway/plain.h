@@ -21,7 +21,10 @@ void rd_plains_free(struct rd_plains **plains);
 /* Closes every client with 1012. */
 void rd_plains_drain(struct rd_plains *plains);
 
-/* Upgrades the connection.  protocol: the subprotocol chosen, or NULL. */
+/* False where nobody may subscribe to the channel. */
+bool rd_plain_may_open(const struct rd_plains *plains, struct rd_slice channel);
+/* Upgrades the connection, where no handler objects.  protocol: the subprotocol
+ * chosen, or NULL. */
 void rd_plain_open(struct rd_plains *plains, struct rd_conn *conn,
 		   const struct rd_http_request *req, struct rd_slice channel,
 		   const struct rd_place *place, const char *protocol);

@@ -40,6 +40,20 @@ bool rd_fault_retry(enum rd_fault fault)
 	return retries[fault];
 }
 
+enum rd_fault rd_fault_of(int err, const char **why_out)
+{
+	if (err == RD_ELIMIT) {
+		*why_out = "too much is waiting for Redis";
+		return RD_FAULT_BUSY;
+	}
+	if (err == RD_EBACKLOG) {
+		*why_out = "a team is too far behind in this channel";
+		return RD_FAULT_BACKLOG;
+	}
+	*why_out = "Redis does not answer";
+	return RD_FAULT_UNAVAILABLE;
+}
+
 void rd_request_reader_fini(struct rd_request_reader *r)
 {
 	rd_members_fini(&r->members);
@@ -213,6 +227,7 @@ static const struct verb {
 			  {"to", read_to},
 			  {"limit", read_limit},
 			  {"reverse", read_reverse}}},
+    [RD_VERB_CALL] = {"call", {{"channel", read_channel}, {"type", read_type}}},
     [RD_VERB_PING] = {"ping", {{NULL, NULL}}},
 };
 
@@ -282,7 +297,7 @@ static enum rd_fault read_request(struct rd_request_reader *r,
 	if (verb == NULL)
 		return fault(RD_FAULT_UNKNOWN_REQUEST, why,
 			     "do must be one of subscribe, unsubscribe, "
-			     "publish, history, ping");
+			     "publish, history, call, ping");
 	req->verb = (enum rd_verb)(verb - verbs);
 	set_defaults(req);
 	for (size_t i = 0; i < MEMBERS_MAX && verb->members[i].read; i++) {
@@ -293,8 +308,9 @@ static enum rd_fault read_request(struct rd_request_reader *r,
 		if (f != RD_FAULT_NONE)
 			return f;
 	}
-	return req->verb == RD_VERB_PUBLISH ? read_data(r, codec, req, why)
-					    : RD_FAULT_NONE;
+	if (req->verb == RD_VERB_PUBLISH || req->verb == RD_VERB_CALL)
+		return read_data(r, codec, req, why);
+	return RD_FAULT_NONE;
 }
 
 int rd_request_read(struct rd_request_reader *r, enum rd_codec codec,

@@ -21,6 +21,7 @@ enum rd_verb {
 	RD_VERB_UNSUBSCRIBE,
 	RD_VERB_PUBLISH,
 	RD_VERB_HISTORY,
+	RD_VERB_CALL,
 	RD_VERB_PING,
 	RD_VERBS
 };
@@ -33,7 +34,10 @@ enum rd_verb {
 	X(RD_FAULT_UNKNOWN_REQUEST, "unknown_request", false)                  \
 	X(RD_FAULT_TOO_LARGE, "too_large", false)                              \
 	X(RD_FAULT_LIMIT, "limit", false)                                      \
+	X(RD_FAULT_DENIED, "denied", false)                                    \
+	X(RD_FAULT_TIMEOUT, "timeout", true)                                   \
 	X(RD_FAULT_BUSY, "busy", true)                                         \
+	X(RD_FAULT_BACKLOG, "backlog", true)                                   \
 	X(RD_FAULT_UNAVAILABLE, "unavailable", true)                           \
 	X(RD_FAULT_UNKNOWN, "unknown", true)
 
@@ -45,6 +49,9 @@ enum rd_fault {
 };
 const char *rd_fault_code(enum rd_fault fault);
 bool rd_fault_retry(enum rd_fault fault);
+/* What an error of rd_publisher_send() is to a client; why_out: a sentence,
+ * borrowed for ever. */
+enum rd_fault rd_fault_of(int err, const char **why_out);
 
 struct rd_request {
 	bool has_id;
@@ -56,7 +63,7 @@ struct rd_request {
 	struct rd_id to;           /* history; the largest id where not given */
 	uint64_t limit;            /* history */
 	bool reverse;              /* history */
-	struct rd_message message; /* publish */
+	struct rd_message message; /* publish, call */
 };
 
 /* Storage that decoding uses again and again; zero it to start. */

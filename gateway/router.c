@@ -56,6 +56,8 @@ static void open_plain(struct rd_router *r, struct rd_conn *conn,
 		 (rd_http_unescape(raw, &offset) != RD_OK ||
 		  rd_place_parse(rd_buf_slice(&offset), &place) != RD_OK))
 		refuse(conn, 400, "offset: expected " RD_PLACE_EXPECTED ".");
+	else if (!rd_plain_may_open(r->plains, rd_buf_slice(&channel)))
+		refuse(conn, 403, "Nobody may subscribe to this channel.");
 	else
 		rd_plain_open(r->plains, conn, req, rd_buf_slice(&channel),
 			      &place, choose(req, &codec));

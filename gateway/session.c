@@ -8,11 +8,10 @@
  * That is one held request, for the connection is paused meanwhile.
  *
  * Not here: decoding (protocol.c), encoding (frame.c), cursors
- * (subscription.c), histories (history.c).
+ * (subscription.c), histories (history.c), handlers (session_events.c).
  */
 #include "gateway/session_impl.h"
 #include "gateway/crypto.h"
-#include "gateway/frame.h"
 #include "src/clock.h"
 #include "src/log.h"
 #include "src/mem.h"
@@ -20,142 +19,166 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ASKING_MAX 1000 /* requests of a client that handlers decide on */
+
 /* ---- what goes out ---- */
 
-static void session_send(struct rd_session *s)
+void rd_session_send(struct rd_session *s)
 {
 	rd_conn_send(s->conn, rd_buf_slice(&s->sessions->out));
 }
 
-static struct rd_buf *session_out(struct rd_session *s)
+struct rd_buf *rd_session_out(struct rd_session *s)
 {
 	rd_buf_clear(&s->sessions->out);
 	return &s->sessions->out;
 }
 
-static void session_refuse(struct rd_session *s, const struct rd_request *req,
-			   enum rd_fault fault, const char *why)
+void rd_session_refuse(struct rd_session *s, const struct rd_request *req,
+		       enum rd_fault fault, const char *why)
 {
 	s->sessions->counters.refused++;
-	rd_frame_error(session_out(s), s->codec, req, fault, why);
-	session_send(s);
+	if (fault == RD_FAULT_DENIED)
+		s->sessions->counters.denied++;
+	rd_frame_error(rd_session_out(s), s->codec, req, fault, why);
+	rd_session_send(s);
 }
 
-/* Subscriptions and publishes carry their request's id in a tag: 0 is none. */
-static uint64_t tag_of(const struct rd_request *req)
-{
-	return req->has_id ? req->id + 1 : 0;
-}
-
-static struct rd_request request_of(uint64_t tag)
-{
-	return (struct rd_request){.has_id = tag != 0, .id = tag - 1};
-}
-
-static const char *epoch_of(const struct rd_session *s)
+const char *rd_session_epoch(const struct rd_session *s)
 {
 	const char *epoch = s->sessions->env.epoch;
 
 	return epoch[0] == '\0' ? NULL : epoch;
 }
 
-static void session_welcome(struct rd_session *s)
+void rd_session_welcome(struct rd_session *s)
 {
 	const struct rd_config *cfg = s->sessions->env.cfg;
-	unsigned char random[8];
-	char client[17];
 	struct rd_welcome welcome = {
-	    .client = client,
+	    .client = s->name,
 	    .gateway = s->sessions->env.gateway,
-	    .epoch = epoch_of(s),
+	    .epoch = rd_session_epoch(s),
 	    .time_ms = rd_clock_wall_ms(),
 	    .ping_ms = (uint64_t)cfg->ping_interval_ms,
 	    .max_message_bytes = (uint64_t)cfg->max_message_bytes,
 	    .max_subscriptions = (uint64_t)cfg->max_subscriptions,
 	};
 
-	rd_random(random, sizeof(random));
-	for (size_t i = 0; i < sizeof(random); i++)
-		snprintf(client + 2 * i, 3, "%02x", random[i]);
-	rd_frame_welcome(session_out(s), s->codec, &welcome);
-	session_send(s);
+	rd_frame_welcome(rd_session_out(s), s->codec, &welcome);
+	rd_session_send(s);
 }
 
 /* ---- what a request does ---- */
 
+bool rd_session_is_full(const struct rd_session *s)
+{
+	return s->feed.count >= (size_t)s->sessions->env.cfg->max_subscriptions;
+}
+
+void rd_session_subscribe(struct rd_session *s, struct rd_slice channel,
+			  const struct rd_place *place, bool foreign,
+			  uint64_t tag)
+{
+	struct rd_request req = rd_request_of(tag);
+
+	if (rd_session_is_full(s)) {
+		s->sessions->counters.subscription_limits++;
+		rd_session_left(s, channel);
+		rd_session_refuse(s, &req, RD_FAULT_LIMIT,
+				  "no more subscriptions on this connection");
+	} else if (rd_feed_subscribe(&s->feed, channel, place, foreign, tag) !=
+		   RD_OK) {
+		rd_session_refuse(s, &req, RD_FAULT_UNAVAILABLE,
+				  "an earlier subscribe still waits for Redis");
+	}
+}
+
+bool rd_session_follows(struct rd_session *s, const struct rd_request *req)
+{
+	struct rd_id at;
+
+	if (!rd_feed_position(&s->feed, req->channel, &at))
+		return false;
+	if (req->has_id) {
+		rd_frame_subscribed(rd_session_out(s), s->codec, req->id,
+				    req->channel, at, rd_session_epoch(s),
+				    true);
+		rd_session_send(s);
+	}
+	return true;
+}
+
 static void do_subscribe(struct rd_session *s, const struct rd_request *req)
 {
 	struct rd_sessions *all = s->sessions;
-	struct rd_id at;
 	bool foreign = req->epoch.data != NULL && all->env.epoch[0] != '\0' &&
 		       req->place.kind == RD_PLACE_AFTER &&
 		       rd_id_cmp(req->place.id, RD_ID_ZERO) != 0 &&
 		       !rd_slice_is(req->epoch, all->env.epoch);
+	enum rd_who who =
+	    rd_events_who(all->env.events, RD_DEED_SUBSCRIBE, req->channel);
 
-	if (rd_feed_position(&s->feed, req->channel, &at)) {
-		if (!req->has_id)
-			return;
-		rd_frame_subscribed(session_out(s), s->codec, req->id,
-				    req->channel, at, epoch_of(s), true);
-		session_send(s);
+	if (rd_session_follows(s, req))
 		return;
+	switch (who) {
+	case RD_WHO_ANYONE:
+		rd_session_subscribe(s, req->channel, &req->place, foreign,
+				     rd_tag_of(req));
+		break;
+	case RD_WHO_HANDLER:
+		rd_session_ask_subscribe(s, req, foreign);
+		break;
+	case RD_WHO_NOBODY:
+		rd_session_refuse(s, req, RD_FAULT_DENIED,
+				  "nobody may subscribe to this channel");
 	}
-	if (s->feed.count >= (size_t)all->env.cfg->max_subscriptions) {
-		all->counters.subscription_limits++;
-		session_refuse(s, req, RD_FAULT_LIMIT,
-			       "no more subscriptions on this connection");
-		return;
-	}
-	if (rd_feed_subscribe(&s->feed, req->channel, &req->place, foreign,
-			      tag_of(req)) != RD_OK)
-		session_refuse(s, req, RD_FAULT_UNAVAILABLE,
-			       "an earlier subscribe still waits for Redis");
 }
 
 static void do_unsubscribe(struct rd_session *s, const struct rd_request *req)
 {
-	int err = RD_OK;
-
 	/* One that has not begun still owes its subscribe an answer. */
-	if (!rd_feed_is_starting(&s->feed, req->channel))
-		err = rd_feed_unsubscribe(&s->feed, req->channel);
-	(void)err; /* what was not followed is not followed */
+	if (!rd_feed_is_starting(&s->feed, req->channel, NULL) &&
+	    rd_feed_unsubscribe(&s->feed, req->channel) == RD_OK)
+		rd_session_left(s, req->channel);
 	if (!req->has_id)
 		return;
-	rd_frame_unsubscribed(session_out(s), s->codec, req->id, req->channel);
-	session_send(s);
+	rd_frame_unsubscribed(rd_session_out(s), s->codec, req->id,
+			      req->channel);
+	rd_session_send(s);
 }
 
 static void do_publish(struct rd_session *s, const struct rd_request *req)
 {
-	int err = rd_outbox_send(&s->outbox, req->channel, &req->message,
-				 tag_of(req));
+	const char *why;
+	enum rd_fault fault = rd_outbox_send(
+	    &s->outbox, req->channel, &req->message, rd_tag_of(req), &why);
 
-	if (err == RD_OK)
+	if (fault == RD_FAULT_NONE)
 		return;
-	rd_sessions_count_publish(s->sessions, err);
-	session_refuse(s, req,
-		       err == RD_ELIMIT ? RD_FAULT_BUSY : RD_FAULT_UNAVAILABLE,
-		       err == RD_ELIMIT ? "too much is waiting for Redis"
-					: "Redis does not answer");
+	rd_sessions_count_publish(s->sessions, false);
+	rd_session_refuse(s, req, fault, why);
 }
 
 static void do_history(struct rd_session *s, const struct rd_request *req)
 {
 	if (!req->has_id)
-		session_refuse(s, req, RD_FAULT_BAD_REQUEST,
-			       "a history needs an id to be answered");
+		rd_session_refuse(s, req, RD_FAULT_BAD_REQUEST,
+				  "a history needs an id to be answered");
+	else if (!rd_session_may_read(s, req->channel))
+		rd_session_refuse(s, req, RD_FAULT_DENIED,
+				  "only who is subscribed may read this "
+				  "channel's history");
 	else if (rd_histories_ask(&s->histories, req) != RD_OK)
-		session_refuse(s, req, RD_FAULT_UNAVAILABLE,
-			       "Redis does not answer");
+		rd_session_refuse(s, req, RD_FAULT_UNAVAILABLE,
+				  "Redis does not answer");
 }
 
 static void do_ping(struct rd_session *s, const struct rd_request *req)
 {
 	if (!req->has_id)
 		return;
-	rd_frame_pong(session_out(s), s->codec, req->id, rd_clock_wall_ms());
-	session_send(s);
+	rd_frame_pong(rd_session_out(s), s->codec, req->id, rd_clock_wall_ms());
+	rd_session_send(s);
 }
 
 static const struct {
@@ -166,30 +189,34 @@ static const struct {
     [RD_VERB_UNSUBSCRIBE] = {do_unsubscribe, true},
     [RD_VERB_PUBLISH] = {do_publish, true},
     [RD_VERB_HISTORY] = {do_history, false},
+    [RD_VERB_CALL] = {rd_session_call, false},
     [RD_VERB_PING] = {do_ping, false},
 };
 
 /* ---- what comes in ---- */
 
-/* Listens to the client unless something of its own must be done first. */
-static void session_flow(struct rd_session *s)
+void rd_session_flow(struct rd_session *s)
 {
-	if (s->going || s->holding || rd_outbox_full(&s->outbox) ||
+	if (s->greeting != NULL || s->going || s->holding ||
+	    s->asking >= ASKING_MAX || rd_outbox_full(&s->outbox) ||
 	    rd_histories_full(&s->histories))
 		rd_conn_pause(s->conn);
 	else
 		rd_conn_resume(s->conn);
-	if (s->going && s->outbox.count == 0)
+	if (s->going && s->outbox.count == 0 && s->asking == 0)
 		rd_conn_close(s->conn, 1012, "the gateway restarts");
 }
 
 static bool must_wait(const struct rd_session *s, const struct rd_request *req)
 {
+	if ((verbs[req->verb].waits || req->verb == RD_VERB_SUBSCRIBE) &&
+	    rd_session_is_asking(s, req->channel))
+		return true;
 	if (s->feed.starting == 0 || !rd_redis_is_up(s->sessions->env.publish))
 		return false;
 	return verbs[req->verb].waits ||
 	       (req->verb == RD_VERB_SUBSCRIBE &&
-		rd_feed_is_starting(&s->feed, req->channel));
+		rd_feed_is_starting(&s->feed, req->channel, NULL));
 }
 
 static void session_request(struct rd_session *s, struct rd_slice payload)
@@ -217,7 +244,7 @@ static void session_request(struct rd_session *s, struct rd_slice payload)
 	if (err == RD_OK)
 		verbs[req.verb].run(s, &req);
 	else
-		session_refuse(s, &req, fault, why);
+		rd_session_refuse(s, &req, fault, why);
 }
 
 static void on_message(void *arg, bool binary, struct rd_slice payload)
@@ -231,10 +258,10 @@ static void on_message(void *arg, bool binary, struct rd_slice payload)
 		return;
 	}
 	session_request(s, payload);
-	session_flow(s);
+	rd_session_flow(s);
 }
 
-static void session_wake(void *arg)
+static void on_wake(void *arg)
 {
 	struct rd_session *s = arg;
 	struct rd_buf held = s->held;
@@ -245,7 +272,13 @@ static void session_wake(void *arg)
 	s->holding = false;
 	session_request(s, rd_buf_slice(&held));
 	rd_buf_fini(&held);
-	session_flow(s);
+	rd_session_flow(s);
+}
+
+void rd_session_wake(struct rd_session *s)
+{
+	if (s->holding)
+		rd_task_defer(&s->wake, s->sessions->env.loop);
 }
 
 /* ---- what others tell ---- */
@@ -255,17 +288,25 @@ static void on_subscribed(void *arg, struct rd_slice channel,
 			  const char *why)
 {
 	struct rd_session *s = arg;
-	struct rd_request req = request_of(tag);
+	struct rd_request req = rd_request_of(tag);
+	bool ordered = tag == RD_TAG_ORDERED;
 
 	if (err != RD_OK) {
-		session_refuse(s, &req, RD_FAULT_UNAVAILABLE, why);
+		rd_session_left(s, channel);
+		if (!ordered)
+			rd_session_refuse(s, &req, RD_FAULT_UNAVAILABLE, why);
+	} else if (ordered) {
+		rd_frame_subscription(rd_session_out(s), s->codec, channel,
+				      cursor, rd_session_epoch(s));
+		rd_session_send(s);
 	} else if (req.has_id) {
-		rd_frame_subscribed(session_out(s), s->codec, req.id, channel,
-				    cursor, epoch_of(s), false);
-		session_send(s);
+		rd_frame_subscribed(rd_session_out(s), s->codec, req.id,
+				    channel, cursor, rd_session_epoch(s),
+				    false);
+		rd_session_send(s);
 	}
-	if (s->holding && s->feed.starting == 0)
-		rd_task_defer(&s->wake, s->sessions->env.loop);
+	if (s->feed.starting == 0)
+		rd_session_wake(s);
 }
 
 static void on_gap(void *arg, struct rd_slice channel, struct rd_id from,
@@ -273,29 +314,26 @@ static void on_gap(void *arg, struct rd_slice channel, struct rd_id from,
 {
 	struct rd_session *s = arg;
 
-	rd_frame_gap(session_out(s), s->codec, channel, from, first,
-		     epoch_of(s));
-	session_send(s);
+	rd_frame_gap(rd_session_out(s), s->codec, channel, from, first,
+		     rd_session_epoch(s));
+	rd_session_send(s);
 }
 
-static void on_published(void *arg, uint64_t tag, int err, struct rd_id offset,
-			 const char *why)
+static void on_published(void *arg, uint64_t tag,
+			 const struct rd_outcome *outcome)
 {
 	struct rd_session *s = arg;
-	struct rd_request req = request_of(tag);
+	struct rd_request req = rd_request_of(tag);
 
-	rd_sessions_count_publish(s->sessions, err);
-	if (err == RD_EREDIS) {
-		session_refuse(s, &req, RD_FAULT_UNAVAILABLE, why);
-	} else if (err != RD_OK) {
-		session_refuse(s, &req, RD_FAULT_UNKNOWN,
-			       "the link to Redis broke: the message may or "
-			       "may not be stored");
+	rd_sessions_count_publish(s->sessions, outcome->fault == RD_FAULT_NONE);
+	if (outcome->fault != RD_FAULT_NONE) {
+		rd_session_refuse(s, &req, outcome->fault, outcome->why);
 	} else if (req.has_id) {
-		rd_frame_published(session_out(s), s->codec, req.id, offset);
-		session_send(s);
+		rd_frame_published(rd_session_out(s), s->codec, req.id,
+				   outcome->offset);
+		rd_session_send(s);
 	}
-	session_flow(s);
+	rd_session_flow(s);
 }
 
 static void on_history(void *arg, const struct rd_history_answer *answer)
@@ -306,8 +344,8 @@ static void on_history(void *arg, const struct rd_history_answer *answer)
 	if (answer->fault == RD_FAULT_NONE)
 		rd_conn_send(s->conn, answer->frame);
 	else
-		session_refuse(s, &req, answer->fault, answer->why);
-	session_flow(s);
+		rd_session_refuse(s, &req, answer->fault, answer->why);
+	rd_session_flow(s);
 }
 
 static void on_leaving(void *arg, uint16_t code)
@@ -321,6 +359,7 @@ static void on_drained(void *arg)
 {
 	struct rd_session *s = arg;
 
+	s->beyond = 0;
 	rd_feed_drained(&s->feed);
 }
 
@@ -328,6 +367,7 @@ static void on_closed(void *arg)
 {
 	struct rd_session *s = arg;
 
+	rd_session_events_fini(s);
 	rd_feed_fini(&s->feed);
 	rd_outbox_fini(&s->outbox);
 	rd_histories_fini(&s->histories);
@@ -350,6 +390,15 @@ static const struct rd_feed_ops feed_ops = {
     .gap = on_gap,
 };
 
+static void make_name(char name[RD_SESSION_NAME])
+{
+	unsigned char random[(RD_SESSION_NAME - 1) / 2];
+
+	rd_random(random, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(name + 2 * i, 3, "%02x", random[i]);
+}
+
 void rd_session_open(struct rd_sessions *sessions, struct rd_conn *conn,
 		     const struct rd_http_request *req, enum rd_codec codec,
 		     const char *protocol)
@@ -362,19 +411,25 @@ void rd_session_open(struct rd_sessions *sessions, struct rd_conn *conn,
 	rd_list_init(&s->link);
 	rd_list_push(&sessions->all, &s->link);
 	sessions->count++;
-	rd_task_init(&s->wake, session_wake, s);
+	rd_task_init(&s->wake, on_wake, s);
 	rd_feed_init(&s->feed, sessions->env.feeds, conn, codec, &feed_ops, s);
-	rd_outbox_init(&s->outbox, sessions->env.publisher, on_published, s);
+	rd_session_events_init(s);
+	rd_outbox_init(&s->outbox, sessions->env.publisher, &s->socket,
+		       on_published, s);
 	rd_histories_init(&s->histories, sessions->env.pages,
 			  sessions->env.cfg->prefix, codec, on_history, s);
+	make_name(s->name);
 	rd_conn_upgrade(conn, req, protocol, &conn_ops, s);
-	session_welcome(s);
+	if (rd_socket_must_ask(&s->socket))
+		rd_session_ask_connect(s, req, protocol);
+	else
+		rd_session_welcome(s);
 }
 
 void rd_session_dismiss(struct rd_session *s, uint64_t after_ms)
 {
-	rd_frame_drain(session_out(s), s->codec, after_ms);
-	session_send(s);
+	rd_frame_drain(rd_session_out(s), s->codec, after_ms);
+	rd_session_send(s);
 	s->going = true;
-	session_flow(s);
+	rd_session_flow(s);
 }

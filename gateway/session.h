@@ -8,6 +8,7 @@
 #define RD_GATEWAY_SESSION_H
 
 #include "gateway/conn.h"
+#include "gateway/events.h"
 #include "gateway/subscription.h"
 #include "src/config.h"
 #include "src/publisher.h"
@@ -17,6 +18,7 @@ struct rd_sessions;
 #define RD_SESSION_COUNTERS(X)                                                 \
 	X(requests, "requests of clients")                                     \
 	X(refused, "requests that were answered with an error")                \
+	X(denied, "of them, by a rule or a handler")                           \
 	X(published, "messages of clients that Redis has stored")              \
 	X(publish_errors, "messages of clients that Redis did not store")      \
 	X(subscription_limits, "subscriptions above max-subscriptions")
@@ -32,6 +34,7 @@ struct rd_sessions_env {
 	const struct rd_config *cfg;
 	struct rd_feeds *feeds;
 	struct rd_publisher *publisher;
+	struct rd_events *events;
 	struct rd_redis *pages;   /* for histories */
 	struct rd_redis *publish; /* the publisher's link */
 	const char *gateway;      /* this gateway's id */
@@ -44,15 +47,15 @@ void rd_sessions_free(struct rd_sessions **sessions);
 const struct rd_session_counters *rd_sessions_counters(
     const struct rd_sessions *sessions);
 /* Counts what plain clients publish, too. */
-void rd_sessions_count_publish(struct rd_sessions *sessions, int err);
+void rd_sessions_count_publish(struct rd_sessions *sessions, bool stored);
 /* Redis went away: whoever waits for it is told. */
 void rd_sessions_down(struct rd_sessions *sessions);
 /* Tells every client to come back after a while, and closes it; spread over
  * about spread_ms. */
 void rd_sessions_drain(struct rd_sessions *sessions, uint64_t spread_ms);
 
-/* Upgrades the connection, and welcomes. protocol: the subprotocol chosen, or
- * NULL. */
+/* Upgrades the connection, and welcomes, or asks a handler first.  protocol:
+ * the subprotocol chosen, or NULL. */
 void rd_session_open(struct rd_sessions *sessions, struct rd_conn *conn,
 		     const struct rd_http_request *req, enum rd_codec codec,
 		     const char *protocol);

@@ -48,16 +48,13 @@ void rd_sessions_down(struct rd_sessions *sessions)
 	struct rd_list *l;
 
 	rd_list_each (l, &sessions->all) {
-		struct rd_session *s = rd_list_item(l, struct rd_session, link);
-
-		if (s->holding)
-			rd_task_defer(&s->wake, sessions->env.loop);
+		rd_session_wake(rd_list_item(l, struct rd_session, link));
 	}
 }
 
-void rd_sessions_count_publish(struct rd_sessions *sessions, int err)
+void rd_sessions_count_publish(struct rd_sessions *sessions, bool stored)
 {
-	if (err == RD_OK)
+	if (stored)
 		sessions->counters.published++;
 	else
 		sessions->counters.publish_errors++;

@@ -100,8 +100,10 @@ RD_MUST_CHECK int rd_feed_unsubscribe(struct rd_feed *feed,
  * or is not followed. */
 bool rd_feed_position(const struct rd_feed *feed, struct rd_slice channel,
 		      struct rd_id *id_out);
-/* Is it followed, but has not begun? */
-bool rd_feed_is_starting(const struct rd_feed *feed, struct rd_slice channel);
+/* Is it followed, but has not begun?  Then its tag is in tag_out, which may be
+ * NULL. */
+bool rd_feed_is_starting(const struct rd_feed *feed, struct rd_slice channel,
+			 uint64_t *tag_out);
 /* From now on delivered() is called after each step of any channel. */
 void rd_feed_watch(struct rd_feed *feed);
 /* The client's socket has room again. */

@@ -109,10 +109,28 @@ export interface Gap {
   lost: number | null
 }
 
+/** A message that a handler has sent to this connection alone. */
+export interface Direct<T = any> {
+  /** What the handler called it; null where there was no type. */
+  type: string | null
+  /** The payload. Bytes are a `Uint8Array`. */
+  data: T
+  /** The payload as MessagePack, where JSON cannot say it; `data` is null then. */
+  msgpack?: Uint8Array
+}
+
 export interface Events {
   connect: Welcome
   disconnect: Disconnect
   gap: Gap
+  direct: Direct
+  /**
+   * A handler has subscribed this connection. Call `subscribe(channel,
+   * onMessages)` here to be given what comes; nothing is sent for that.
+   */
+  subscribed: { channel: string, offset: string }
+  /** A handler has ended a subscription; it is not made again. */
+  unsubscribed: { channel: string, reason: string }
   /**
    * A `RedistributeError`, or whatever a handler of yours has thrown. Tells
    * also of each publish and subscribe that failed (with `request` and
@@ -123,11 +141,12 @@ export interface Events {
 
 /**
  * - codes of the gateway: `bad_request`, `bad_channel`, `bad_offset`, `unknown_request`,
- *   `too_large`, `limit`, `busy`, `unavailable`
- * - `unknown`: a publish was sent, and the connection (or that of the gateway
+ *   `too_large`, `limit`, `denied`, `busy`, `backlog`, `unavailable`
+ * - `unknown`: a publish or a call was sent, and the connection (or that of the gateway
  *   to Redis) broke before the answer, or no answer came in time
- * - `queue_full`: a publish that has to wait, and too many wait already
- * - `timeout`: no answer to `history()` or `ping()` in time
+ * - `queue_full`: a publish or a call that has to wait, and too many wait already
+ * - `timeout`: no handler has answered the gateway in time, or the gateway has
+ *   not answered a `history()` or `ping()`
  * - `unsubscribed`: `unsubscribe()` came before the subscription was made
  * - `refused`: the gateway closed with a code that means stop (`closeCode`)
  * - `connect_failed`: an attempt to connect failed (`target`, `cause`); the next follows
@@ -139,7 +158,7 @@ export class RedistributeError extends Error {
   code: string
   /** Whether the same may succeed later. */
   retry: boolean
-  /** `"publish"`, `"subscribe"`, `"history"` or `"ping"`, where it is about one. */
+  /** `"publish"`, `"call"`, `"subscribe"`, `"history"` or `"ping"`, where it is about one. */
   request?: string
   channel?: string
   closeCode?: number
@@ -215,6 +234,15 @@ export interface RedistributeClient {
    */
   publish(channel: string, data: unknown): Promise<string>
   publish(channel: string, type: string | null | undefined, data: unknown): Promise<string>
+
+  /**
+   * Asks the handlers of a channel something; the promise tells what they
+   * reply: a value, or bytes (a `Uint8Array`), null where they gave none. It is
+   * rejected with their reason (`denied`), with `timeout` where none answered,
+   * and with `unknown` where the connection broke under way: it is never sent
+   * twice.
+   */
+  call<T = any>(channel: string, type?: string | null, data?: unknown): Promise<T>
 
   /**
    * Earlier messages of a channel, one page of them. `more` says that there

@@ -11,9 +11,9 @@
  * the gateway has been told (`wire`) are kept apart, and sync() brings the
  * second to the first, one request at a time.
  *
- * A publish is the opposite: once sent, only its answer says what became of
- * it.  One that the connection took along is reported as `unknown`, and never
- * sent again.
+ * A publish is the opposite, and so is a call: once sent, only its answer says
+ * what became of it.  One that the connection took along is reported as
+ * `unknown`, and never sent again.
  *
  * One file, two kinds of module: this is plain ESM, which a browser and a
  * bundler take as it is, without a build step.  Its only export is the last
@@ -95,6 +95,14 @@ function toBase64 (bytes) {
 
 function fromBase64 (base64) {
   return Uint8Array.from(atob(base64), c => c.charCodeAt(0))
+}
+
+/** A message that stands alone: a direct one, or what a call is answered with. */
+function payloadOf ({ type, data, data64, msgpack64 }) {
+  const message = { type, data: data ?? null }
+  if (typeof data64 === 'string') message.data = fromBase64(data64)
+  if (typeof msgpack64 === 'string') message.msgpack = fromBase64(msgpack64)
+  return message
 }
 
 /** [offset, type, data, more] as the object that handlers are given. */
@@ -254,6 +262,7 @@ class Store {
  * A request waits in #waiting or travels in #inFlight.  Its kind says what a
  * broken connection means for it:
  *   publish   its fate is unknown: rejected, never repeated
+ *   call      the same
  *   repeat    asks only (history, ping): asked again until its time is over
  *   link      about this connection (subscribe, unsubscribe, probe): forgotten,
  *             and one that is not answered in time means a broken connection
@@ -327,10 +336,11 @@ class Client {
     let entry = this.#channels.get(channel)
     if (entry?.want) return entry.want.promise
     if (!entry) {
-      entry = { channel, want: null, wire: 'none', joined: null, leavers: [], timer: null, tries: 0 }
+      entry = newEntry(channel)
       this.#channels.set(channel, entry)
     }
     const start = String(offset ?? '$')
+    if (entry.joined?.given && start === '$') return this.#adopt(entry, onMessages)
     const sub = { onMessages, offset: start, epoch: null, live: false, any: false }
     sub.promise = quiet(new Promise((resolve, reject) => Object.assign(sub, { resolve, reject })))
     if (this.#options.keep) this.#store.keep(channel)
@@ -360,15 +370,19 @@ class Client {
     checkChannel(channel)
     const body = { do: 'publish', channel }
     if (type !== undefined && type !== null) body.type = String(type)
-    const bytes = bytesOf(data)
-    if (bytes) {
-      body.data64 = toBase64(bytes)
-    } else if (data === undefined || typeof data === 'function' || typeof data === 'symbol') {
-      throw new TypeError('data: a value that JSON can say, or bytes')
-    } else {
-      body.data = data
-    }
+    putData(body, data)
     return quiet(this.#ask('publish', body).then(ok => ok.offset))
+  }
+
+  call (channel, type, data = null) {
+    checkChannel(channel)
+    const body = { do: 'call', channel }
+    if (type !== undefined && type !== null) body.type = String(type)
+    putData(body, data)
+    return this.#ask('call', body).then(ok => {
+      const { data, msgpack } = payloadOf(ok)
+      return msgpack ?? data
+    })
   }
 
   history (channel, options = {}) {
@@ -473,7 +487,7 @@ class Client {
       request.settle(about(request, closedError()))
     } else if (this.#usable && !this.#mustWait(request)) {
       this.#transmit(request)
-    } else if (request.kind === 'publish' && this.#waiting.length >= this.#options.queue) {
+    } else if (isOnce(request) && this.#waiting.length >= this.#options.queue) {
       request.settle(about(request, new RedistributeError('queue_full',
         `${this.#options.queue} requests are waiting already`, { retry: true })))
     } else {
@@ -516,8 +530,8 @@ class Client {
   #expire (request) {
     this.#inFlight.delete(request.id)
     this.#waiting = this.#waiting.filter(other => other !== request)
-    if (request.kind === 'publish') {
-      request.settle(about(request, unknownError('no answer in time')))
+    if (isOnce(request)) {
+      request.settle(about(request, unknownError(request, 'no answer in time')))
     } else if (request.kind === 'repeat') {
       request.settle(about(request, new RedistributeError('timeout', 'no answer in time', { retry: true })))
     } else {
@@ -622,6 +636,9 @@ class Client {
       case 'welcome': return this.#welcomed(frame)
       case 'messages': return this.#messages(frame)
       case 'gap': return this.#gap(frame)
+      case 'direct': return this.#emit('direct', payloadOf(frame))
+      case 'subscribed': return this.#given(frame)
+      case 'unsubscribed': return this.#taken(frame)
       case 'drain': return this.#drain(frame)
     }
   }
@@ -642,6 +659,8 @@ class Client {
   }
 
   #messages ({ channel, messages }) {
+    const given = this.#channels.get(channel)?.joined
+    if (given?.given) given.offset = messages[messages.length - 1][0]
     const sub = this.#following(channel)
     if (!sub) return
     // The gateway sends none twice; to look again costs a comparison.
@@ -661,6 +680,40 @@ class Client {
     sub.any = true
     if (epoch) sub.epoch = epoch
     this.#emit('gap', { channel, from, first, lost })
+  }
+
+  // A handler has subscribed this connection: there is no one to give the
+  // messages to, until subscribe() is called.  It ends with the connection.
+  #given ({ channel, offset, epoch }) {
+    let entry = this.#channels.get(channel)
+    if (!entry) {
+      entry = newEntry(channel)
+      this.#channels.set(channel, entry)
+    }
+    if (entry.wire === 'none') {
+      entry.wire = 'joined'
+      entry.joined = { given: true, offset, epoch }
+    }
+    this.#emit('subscribed', { channel, offset })
+  }
+
+  #adopt (entry, onMessages) {
+    const { offset, epoch } = entry.joined
+    const sub = { onMessages, offset, epoch, live: true, any: false, promise: Promise.resolve({ offset }), resolve () {}, reject () {} }
+    if (this.#options.keep) this.#store.keep(entry.channel)
+    entry.want = entry.joined = sub
+    this.#store.note(entry.channel, epoch, offset, [])
+    return sub.promise
+  }
+
+  // A handler has ended a subscription: it is not made again.
+  #taken ({ channel, reason }) {
+    const entry = this.#channels.get(channel)
+    if (entry?.wire !== 'joined') return
+    entry.wire = 'none'
+    entry.want = entry.joined = null
+    this.#sync(entry)
+    this.#emit('unsubscribed', { channel, reason })
   }
 
   // What is asked from now on is kept for the next gateway; the timer that
@@ -765,7 +818,7 @@ class Client {
     else if (this.#timer === null) this.#schedule(this.#jitter(this.#attempt++))
 
     for (const request of unknown) {
-      request.settle(about(request, unknownError('the connection broke before the answer')))
+      request.settle(about(request, unknownError(request, 'the connection broke before the answer')))
     }
     if (wasConnected) this.#emit('disconnect', { code, reason, willReconnect: !stop })
     if (stop) {
@@ -777,7 +830,7 @@ class Client {
     }
   }
 
-  // What the broken connection leaves: publishes of unknown fate (returned),
+  // What the broken connection leaves: publishes and calls of unknown fate (returned),
   // questions to ask again, and channels that nobody follows now.
   #takeBack () {
     const requests = [...this.#inFlight.values()]
@@ -794,7 +847,7 @@ class Client {
       left(entry)
       this.#sync(entry)
     }
-    return requests.filter(request => request.kind === 'publish')
+    return requests.filter(isOnce)
   }
 
   // The end of the client: asked for by close(), or by the gateway.
@@ -808,7 +861,7 @@ class Client {
     const waiting = this.#waiting
     this.#waiting = []
     for (const request of unknown) {
-      request.settle(about(request, unknownError('closed before the answer')))
+      request.settle(about(request, unknownError(request, 'closed before the answer')))
     }
     for (const request of waiting) {
       clearTimeout(request.timer)
@@ -896,8 +949,29 @@ function closedError (cause) {
   return new RedistributeError('closed', 'this client is closed', cause && { cause })
 }
 
-function unknownError (why) {
-  return new RedistributeError('unknown', `${why}: it may or may not have been stored`, { retry: true })
+function unknownError ({ kind }, why) {
+  const fate = kind === 'call' ? 'answered' : 'stored'
+  return new RedistributeError('unknown', `${why}: it may or may not have been ${fate}`, { retry: true })
+}
+
+/** A request that has an effect, so that it is never sent twice. */
+function isOnce (request) {
+  return request.kind === 'publish' || request.kind === 'call'
+}
+
+function putData (body, data) {
+  const bytes = bytesOf(data)
+  if (bytes) {
+    body.data64 = toBase64(bytes)
+  } else if (data === undefined || typeof data === 'function' || typeof data === 'symbol') {
+    throw new TypeError('data: a value that JSON can say, or bytes')
+  } else {
+    body.data = data
+  }
+}
+
+function newEntry (channel) {
+  return { channel, want: null, wire: 'none', joined: null, leavers: [], timer: null, tries: 0 }
 }
 
 function throwLater (error) {

@@ -1034,3 +1034,127 @@ test('where the storage is full, fewer messages are stored, and the offset', asy
     again.close()
   }
 })
+
+/* ---- Handlers --------------------------------------------------------- */
+
+test('a call is answered by what a handler replies', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const calls = [
+    [['math', 'ADD', [2, 3]], { do: 'call', channel: 'math', type: 'ADD', data: [2, 3] }, { type: 'SUM', data: 5 }, 5],
+    [['math'], { do: 'call', channel: 'math', data: null }, { type: null, data: null }, null],
+    [['math', null, Uint8Array.of(0, 255)], { do: 'call', channel: 'math', data64: 'AP8=' }, { type: null, data64: 'AP8=' }, Uint8Array.of(0, 255)],
+    [['math', 'M'], { do: 'call', channel: 'math', type: 'M', data: null }, { type: null, msgpack64: 'wA==' }, Uint8Array.of(0xc0)]
+  ]
+  for (const [args, sent, ok, result] of calls) {
+    const answer = client.call(...args)
+    const { id, ...request } = await connection.request('call')
+    assert.deepEqual(request, sent)
+    connection.ok({ id }, ok)
+    assert.deepEqual(await answer, result)
+  }
+  assert.throws(() => client.call('', 'T', 1), TypeError)
+  assert.throws(() => client.call('c', 'T', nothing), TypeError)
+})
+
+test('a call that fails says why, and is never sent twice', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  for (const [code, retry] of [['denied', false], ['timeout', true]]) {
+    const answer = failure(client.call('c', 'T', 1))
+    connection.error(await connection.request('call'), code, retry)
+    const { code: got, retry: again, request, channel } = await answer
+    assert.deepEqual([got, again, request, channel], [code, retry, 'call', 'c'])
+  }
+  const lost = failure(client.call('c', 'T', 2))
+  await connection.request('call')
+  connection.cut()
+  assert.equal((await lost).code, 'unknown')
+  const next = await gateway.welcomed()
+  await next.roundTrip()
+  assert.equal(next.requests.size, 0)
+})
+
+test('direct messages are told by an event', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const told = new Inbox()
+  client.on('direct', message => told.put(message))
+  connection.push('direct', { type: 'T', data: { a: 1 } })
+  connection.push('direct', { type: null, data64: 'AAEC/w==' })
+  connection.push('direct', { type: null, msgpack64: 'wA==' })
+  assert.deepEqual(await told.next(), { type: 'T', data: { a: 1 } })
+  assert.deepEqual(await told.next(), { type: null, data: Uint8Array.of(0, 1, 2, 255) })
+  assert.deepEqual(await told.next(), { type: null, data: null, msgpack: Uint8Array.of(0xc0) })
+})
+
+test('a subscription that a handler gives is taken over by subscribe()', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const all = new Collector()
+  const told = event(client, 'subscribed')
+  let taken
+  client.on('subscribed', ({ channel }) => { taken = client.subscribe(channel, all.handler) })
+  connection.push('subscribed', { channel: 'given', offset: '5-0', epoch: 'E1' })
+  connection.messages('given', ['6-0', null, 1])
+  assert.deepEqual(await told, { channel: 'given', offset: '5-0' })
+  assert.deepEqual(await taken, { offset: '5-0' })
+  assert.deepEqual((await all.count(1)).map(m => m.data), [1])
+  await connection.roundTrip()
+  assert.equal(connection.requests.size, 0)
+
+  // It is the client's own now: the next connection has it, too.
+  connection.cut()
+  const next = await gateway.welcomed()
+  assert.equal((await next.subscribed('6-0')).offset, '6-0')
+  next.messages('given', ['7-0', null, 2])
+  assert.deepEqual((await all.count(2)).map(m => m.data), [1, 2])
+})
+
+test('a subscription that a handler gives can be ended, and is not kept', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  for (const channel of ['a', 'b']) {
+    const told = event(client, 'subscribed')
+    connection.push('subscribed', { channel, offset: '5-0', epoch: 'E1' })
+    await told
+  }
+  const gone = client.unsubscribe('a')
+  const leave = await connection.request('unsubscribe')
+  assert.equal(leave.channel, 'a')
+  connection.ok(leave, { channel: 'a' })
+  await gone
+  // Another place to begin is asked for as always.
+  client.subscribe('b', '0', nothing)
+  connection.ok(await connection.request('unsubscribe'), { channel: 'b' })
+  assert.equal((await connection.subscribed('0-0')).offset, '0')
+  connection.push('subscribed', { channel: 'c', offset: '5-0', epoch: 'E1' })
+  await connection.roundTrip()
+  connection.cut()
+  const next = await gateway.welcomed()
+  assert.equal((await next.subscribed('0-0')).channel, 'b')
+  await next.roundTrip()
+  assert.equal(next.requests.size, 0)
+})
+
+test('a subscription that a handler ends is not made again', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const subscribed = client.subscribe('c', () => assert.fail('ended'))
+  const connection = await gateway.welcomed()
+  await connection.subscribed('1-0')
+  await subscribed
+  const told = event(client, 'unsubscribed')
+  connection.push('unsubscribed', { channel: 'c', reason: 'enough' })
+  connection.messages('c', ['2-0', null, 1])
+  assert.deepEqual(await told, { channel: 'c', reason: 'enough' })
+  connection.cut()
+  const next = await gateway.welcomed()
+  await next.roundTrip()
+  assert.equal(next.requests.size, 0)
+})

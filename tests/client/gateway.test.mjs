@@ -251,3 +251,46 @@ test('the client and a gateway', async t => {
     assert.equal((await within(down, 'the disconnect')).willReconnect, true)
   })
 })
+
+test('the client, a gateway and a handler', async t => {
+  const daemon = await Daemon.start(t, '--events', 'ev')
+  const client = makeClient(t, { targets: daemon.url })
+  await event(client, 'connect')
+  // Answers by hand what stands in the channel of the events.
+  async function handle (...answer) {
+    let fields
+    do {
+      fields = (await daemon.redis('XREVRANGE', 'rd:ch:ev', '+', '-', 'COUNT', '1')).split('\n')
+    } while (fields.length < 2)
+    const { socket, ask } = Object.fromEntries(fields.slice(1).flatMap((name, i, all) => i % 2 ? [] : [[name, all[i + 1]]]))
+    const mailbox = `rd:gw:${socket.slice(0, socket.lastIndexOf('/'))}`
+    const write = (...more) => daemon.redis('XADD', mailbox, 'NOMKSTREAM', '*', ...more)
+    await write('op', 'answer', 'ask', ask, ...answer)
+    return { socket, write }
+  }
+
+  const sum = client.call('math', 'ADD', [2, 3])
+  const { socket, write } = await handle('allow', '1', 'json', '5')
+  assert.equal(await within(sum, 'the answer to a call'), 5)
+  await daemon.redis('DEL', 'rd:ch:ev')
+
+  const refused = failure(client.call('math', 'DIVIDE', [2, 0]))
+  await handle('allow', '0', 'reason', 'not by zero')
+  const error = await refused
+  assert.deepEqual([error.code, error.message, error.retry], ['denied', 'not by zero', false])
+
+  const direct = event(client, 'direct')
+  await write('op', 'direct', 'socket', socket, 'type', 'HI', 'json', '{"a":1}')
+  assert.deepEqual(await direct, { type: 'HI', data: { a: 1 } })
+
+  const all = new Collector()
+  client.on('subscribed', ({ channel }) => client.subscribe(channel, all.handler))
+  const subscribed = event(client, 'subscribed')
+  await write('op', 'subscribe', 'socket', socket, 'channel', 'given')
+  await subscribed
+  await client.publish('given', 7)
+  assert.deepEqual(data(await all.count(1)), [7])
+  const unsubscribed = event(client, 'unsubscribed')
+  await write('op', 'unsubscribe', 'socket', socket, 'channel', 'given', 'reason', 'enough')
+  assert.deepEqual(await unsubscribed, { channel: 'given', reason: 'enough' })
+})

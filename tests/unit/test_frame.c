@@ -51,6 +51,21 @@ START_TEST(replies_are_as_written_down)
 		  "\"17-2\",\"epoch\":null,\"already\":true}}");
 	rd_frame_published(&out, RD_CODEC_JSON, 2, id);
 	expect(1, "{\"id\":2,\"ok\":{\"offset\":\"17-2\"}}");
+	rd_frame_called(&out, RD_CODEC_JSON, 3,
+			&(struct rd_message){.encoding = RD_ENC_BIN,
+					     .payload = {"\xff", 1}});
+	expect(1, "{\"id\":3,\"ok\":{\"type\":null,\"data64\":\"/w==\"}}");
+	rd_frame_direct(&out, RD_CODEC_JSON,
+			&(struct rd_message){.encoding = RD_ENC_TEXT,
+					     .payload = {"a\"b", 3},
+					     .type = {"T", 1}});
+	expect(1, "{\"push\":\"direct\",\"type\":\"T\",\"data\":\"a\\\"b\"}");
+	rd_frame_subscription(&out, RD_CODEC_JSON, channel, id, NULL);
+	expect(1, "{\"push\":\"subscribed\",\"channel\":\"r\\\"1\","
+		  "\"offset\":\"17-2\",\"epoch\":null}");
+	rd_frame_subscription_end(&out, RD_CODEC_JSON, channel, "why");
+	expect(1, "{\"push\":\"unsubscribed\",\"channel\":\"r\\\"1\","
+		  "\"reason\":\"why\"}");
 	rd_frame_error(&out, RD_CODEC_JSON, &with_id, RD_FAULT_BUSY, "full");
 	expect(1, "{\"id\":5,\"error\":{\"code\":\"busy\",\"message\":\"full\","
 		  "\"retry\":true}}");

@@ -36,6 +36,9 @@ static const struct {
      "bad_request", "offset", false},
     {"{\"id\":1,\"do\":\"subscribe\",\"channel\":\"c\",\"epoch\":7}",
      "bad_request", "epoch", false},
+    {"{\"id\":1,\"do\":\"call\",\"channel\":\"c\"}", "bad_request", "data",
+     false},
+    {"{\"id\":1,\"do\":\"call\",\"data\":1}", "bad_request", "channel", false},
     {"{\"id\":1,\"do\":\"publish\",\"channel\":\"c\"}", "bad_request", "data",
      false},
     {"{\"id\":1,\"do\":\"publish\",\"channel\":\"c\",\"data\":1,"

@@ -22,6 +22,9 @@ await client.publish('room1', new Uint8Array(3))
 const { messages, more } = await client.history<Chat>('room1', { from: 0, limit: 5, reverse: true })
 const done: boolean = more && messages[0].data.message === '' && compareOffsets(offset, '0-0') > 0
 const time: number = await client.ping()
+const sum: number = await client.call<number>('math', 'ADD', [2, 3])
+client.on('direct', ({ type, data }) => console.log(type, data))
+client.on('subscribed', ({ channel, offset }) => console.log(channel, offset, sum))
 
 client.on('connect', welcome => welcome.limits.message.toFixed())
   .on('disconnect', ({ code, reason, willReconnect }) => [code.toFixed(), reason.trim(), willReconnect === true])

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * events.h -- server events: who may do what, whom to ask, and what handlers
+ * order in return.
+ *
+ * The rules say who decides.  Where that is a handler, it is asked (asks.h)
+ * and answers into the mailbox (mailbox.h).  Handlers may also speak first:
+ * send a message to one socket, subscribe it, unsubscribe it, close it.
+ */
+#ifndef RD_GATEWAY_EVENTS_H
+#define RD_GATEWAY_EVENTS_H
+
+#include "gateway/asks.h"
+#include "gateway/conn.h"
+#include "gateway/mailbox.h"
+#include "src/rules.h"
+
+struct rd_events;
+
+#define RD_ORDER_COUNTERS(X)                                                   \
+	X(directs, "direct messages handed to clients")                        \
+	X(direct_strays, "direct messages for sockets that are not here")      \
+	X(orders, "other orders of handlers that were carried out")            \
+	X(order_failures, "other orders of handlers that could not be")
+struct rd_order_counters {
+#define X(name, help) uint64_t name;
+	RD_ORDER_COUNTERS(X)
+#undef X
+};
+
+/* What handlers may order of one client; each false where it cannot be. */
+struct rd_socket_ops {
+	bool (*direct)(void *arg, const struct rd_message *msg);
+	bool (*subscribe)(void *arg, struct rd_slice channel);
+	bool (*unsubscribe)(void *arg, struct rd_slice channel,
+			    const char *reason);
+	bool (*disconnect)(void *arg, const char *reason);
+};
+
+/* One client, as handlers see it; its owner embeds it. */
+struct rd_socket {
+	struct rd_map_node node; /* by number */
+	struct rd_events *events;
+	const struct rd_socket_ops *ops;
+	void *arg;
+	uint64_t number; /* never used twice by this process */
+	bool known;      /* a handler was asked to let it in, and may have */
+};
+
+/* Everything is borrowed until free. */
+struct rd_events_env {
+	struct rd_loop *loop;
+	const struct rd_config *cfg;
+	struct rd_doorbell *doorbell;
+	struct rd_redis *link; /* that of publisher */
+	struct rd_publisher *publisher;
+	const char *node; /* this machine's name */
+	int index;        /* of this gateway on it */
+};
+struct rd_events *rd_events_new(const struct rd_events_env *env);
+/* The link is up; call it before anything is published on it. */
+void rd_events_up(struct rd_events *events);
+/* All sockets must have left.  Close the doorbell and the link in the same
+ * turn; the publisher must still be there. */
+void rd_events_free(struct rd_events **events);
+struct rd_asks *rd_events_asks(struct rd_events *events);
+/* Appends all metrics by fn(out, name, help, value), counters each. */
+void rd_events_metrics(const struct rd_events *events, struct rd_buf *out,
+		       void (*fn)(struct rd_buf *out, const char *name,
+				  const char *help, uint64_t value));
+
+/* Who decides on a deed in a channel. */
+enum rd_who rd_events_who(const struct rd_events *events, enum rd_deed deed,
+			  struct rd_slice channel);
+
+/* A client comes and goes; leaving tells the handlers where they know it. */
+void rd_socket_join(struct rd_socket *socket, struct rd_events *events,
+		    const struct rd_socket_ops *ops, void *arg);
+void rd_socket_leave(struct rd_socket *socket);
+/* Must a handler decide whether it comes in? */
+bool rd_socket_must_ask(const struct rd_socket *socket);
+/*
+ * Asks for it; as rd_ask_put().  name and protocol: what it is called, and
+ * the subprotocol or NULL.  fn must call rd_socket_refused() where the answer
+ * is RD_FAULT_DENIED.
+ */
+RD_MUST_CHECK enum rd_fault rd_socket_ask(
+    struct rd_socket *socket, const struct rd_conn *conn,
+    const struct rd_http_request *req, const char *name, const char *protocol,
+    rd_answer_fn *fn, void *arg, struct rd_ask **ask_out, const char **why_out);
+/* The handlers do not know it any more. */
+void rd_socket_refused(struct rd_socket *socket);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gateway_impl.h -- the parts of a gateway, for the two files:
+ *
+ *	gateway.c	wires them
+ *	metrics.c	what it says of itself
+ */
+#ifndef RD_GATEWAY_GATEWAY_IMPL_H
+#define RD_GATEWAY_GATEWAY_IMPL_H
+
+#include "gateway/events.h"
+#include "gateway/gateway.h"
+#include "gateway/listener.h"
+#include "gateway/ops.h"
+#include "gateway/overview.h"
+#include "gateway/router.h"
+#include "gateway/subscription.h"
+#include "src/ask.h"
+#include "src/keeper.h"
+#include "src/meta.h"
+#include "src/node.h"
+
+struct rd_gateway {
+	struct rd_loop *loop; /* borrowed */
+	struct rd_proc *proc; /* borrowed */
+	struct rd_uri uri;
+	struct rd_tls *redis_tls;     /* owned; NULL without rediss:// */
+	struct rd_tls *tls;           /* owned; NULL without a certificate */
+	char *id;                     /* owned: <node>.gateway.<index> */
+	struct rd_doorbell *doorbell; /* owned, as all below */
+	struct rd_redis *pages;
+	struct rd_redis *publish;
+	struct rd_publisher *publisher;
+	struct rd_events *events;
+	struct rd_feeds *feeds;
+	struct rd_sessions *sessions;
+	struct rd_plains *plains;
+	struct rd_conns *conns;
+	struct rd_pages *files;
+	struct rd_listener *listener;
+	struct rd_ops *ops;
+	struct rd_overview *overview; /* NULL without an ops port */
+	struct rd_keeper *keeper;
+	struct rd_node *node;
+	struct rd_meta meta; /* epoch is "" before Redis was reached */
+	struct rd_timer drain_tick;
+	uint64_t drain_left_ms;
+	struct rd_router router;
+};
+
+/* Can clients be served? */
+bool rd_gateway_is_ready(const struct rd_gateway *g);
+
+/* ---- metrics.c ---- */
+
+extern const struct rd_ops_calls rd_gateway_ops;
+/* The overview is up to date; arg is the gateway. */
+void rd_gateway_looked(void *arg);
+/* The fields of its entry among the nodes; arg is the gateway. */
+void rd_gateway_report(void *arg, struct rd_node *node);
+
+#endif
