@@ -18,7 +18,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Where a client is in the frames of its server, which are not masked. */
@@ -27,51 +26,6 @@ struct swarm_client {
 	unsigned char head[10]; /* its header, while it comes */
 	size_t have;            /* bytes of head */
 };
-
-static void die(const char *what)
-{
-	fprintf(stderr, "%s: %s\n", what, strerror(errno));
-	exit(EXIT_FAILURE);
-}
-
-double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-double cpu_of(pid_t pid)
-{
-	unsigned long long user = 0, system = 0;
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "r");
-	if (f == NULL || fscanf(f,
-				"%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u "
-				"%*u %*u %*u %*u %llu %llu",
-				&user, &system) != 2)
-		die(path);
-	fclose(f);
-	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
-}
-
-long rss_of(pid_t pid)
-{
-	char path[64];
-	long pages = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	f = fopen(path, "r");
-	if (f == NULL || fscanf(f, "%*d %ld", &pages) != 1)
-		die(path);
-	fclose(f);
-	return pages * sysconf(_SC_PAGESIZE);
-}
 
 static int connect_to(int port)
 {

@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "tests/bench/measure.h"
 #include "tests/support/redis.h"
 
 #define MARK '~' /* stands once in each message that is published */
@@ -25,11 +26,6 @@ struct gateway {
 void gateway_start(struct gateway *g, const char *program,
 		   const struct test_redis *redis);
 void gateway_stop(struct gateway *g);
-/* Seconds of processor time, and resident bytes, of a process. */
-double cpu_of(pid_t pid);
-long rss_of(pid_t pid);
-/* Monotonic seconds. */
-double now(void);
 
 struct swarm {
 	int epoll;
