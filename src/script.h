@@ -15,12 +15,24 @@
 /* One for each file of src/lua: the constant, and the name of the file. */
 #define RD_SCRIPT_LIST(X)                                                      \
 	X(BEAT, "beat")                                                        \
+	X(CLAIM, "claim")                                                      \
 	X(COMMIT, "commit")                                                    \
+	X(CONF, "conf")                                                        \
+	X(DELAY, "delay")                                                      \
 	X(DUE, "due")                                                          \
+	X(EXPIRE, "expire")                                                    \
 	X(FORGET, "forget")                                                    \
 	X(JOIN, "join")                                                        \
+	X(KEEP, "keep")                                                        \
 	X(NTH, "nth")                                                          \
+	X(NUMBERS, "numbers")                                                  \
+	X(PROMOTE, "promote")                                                  \
+	X(READ, "read")                                                        \
+	X(REGISTER, "register")                                                \
 	X(RESCUE, "rescue")                                                    \
+	X(REVIVE, "revive")                                                    \
+	X(SHARE, "share")                                                      \
+	X(START, "start")                                                      \
 	X(TRIM, "trim")
 
 enum rd_script {

@@ -144,6 +144,17 @@ def server(run_once):
     return run_once.redis()
 
 
+@pytest.fixture(autouse=True)
+def new_teams(request):
+    """What a team of this name consumed in an earlier test on the Redis that
+    a file shares is forgotten: here it begins anew."""
+    if "server" in request.fixturenames:
+        client = request.getfixturevalue("server").client()
+        for key in client.scan_iter("*:conf:*"):
+            client.delete(key)
+        client.close()
+
+
 @pytest.fixture(scope="module")
 def site(run_once, server):
     """One gateway on that Redis, for tests that do not disturb it."""

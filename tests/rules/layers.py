@@ -11,32 +11,36 @@ from tree import ROOT, files, finish, name
 
 FLOORS = [
     # name, folder, may include, files
-    ("public", "include/redistribute", "", "error slice id message handler"),
+    ("public", "include/redistribute", "", "error slice id message verbs clients handler"),
     ("0", "src", "public",
      "err mem list buf map clock log utf8"),
     ("1", "src", "public 0",
-     "id keys uri options config config_show config_check member json pack "
-     "place message"),
+     "glob id keys uri options config config_impl config_file config_team config_show config_check member json pack "
+     "place spec message show table rules slot"),
     ("2", "src", "public 0 1",
      "loop tls wire connect reply reply_reader pending redis redis_io "
      "redis_greet redis_link ask script stream "
-     "publisher doorbell doorbell_pair doorbell_block meta node notify proc"),
+     "trim keeper keeper_impl keeper_due keeper_scan keeper_expire "
+     "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc team fleet census metrics"),
     ("3", "src", "public 0 1 2",
-     "role child crew embedded datadir herald preflight preflight_redis reload "
-     "supervisor supervisor_signals supervisor_state cli main cmd_*"),
+     "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald preflight preflight_redis reload "
+     "supervisor supervisor_signals supervisor_state cli cli_fleet main cmd_*"),
     ("A", "gateway", "public 0 1",
-     "crypto ws http http_answer origin writer protocol frame"),
+     "crypto ws http http_answer origin writer protocol frame frame_impl "
+     "frame_message"),
     ("B", "gateway", "public 0 1 2 A",
      "conn conn_impl conn_io conns channel"),
     ("C", "gateway", "public 0 1 2 A B",
-     "resolve subscription subscription_impl feeds history outbox session "
-     "session_impl sessions plain listener pages router ops"),
-    ("D", "gateway", "public 0 1 2 A B C", "gateway main"),
-    ("E", "workers", "public 0 1", "retry verdict dispatch batch line pace"),
+     "resolve subscription subscription_impl feeds history asks mailbox events "
+     "outbox session session_impl session_events sessions plain listener pages "
+     "router ops overview"),
+    ("D", "gateway", "public 0 1 2 A B C", "gateway gateway_impl metrics main"),
+    ("E", "workers", "public 0 1", "retry verdict event dispatch batch gauge line pace"),
     ("F", "workers", "public 0 1 2 E",
-     "self work runner source peers reader rescue commit pipe exec spawn thread "
+     "self work runner source intake later commit shared reader rescue lane lane_impl lane_io "
+     "catalog paused lanes backlog divided lease peers pipe exec spawn scene thread "
      "so handlers"),
-    ("G", "workers", "public 0 1 2 E F", "worker worker_impl worker_open main"),
+    ("G", "workers", "public 0 1 2 E F", "worker worker_impl worker_link worker_open worker_report main"),
     ("handlers", "workers/handlers", "public", "*"),
 ]
 
@@ -45,7 +49,7 @@ LIBRARIES = {
     "hiredis/": "src/redis_io.c src/reply_reader.c",
     "msgpack": "src/pack.c",
     "jansson": "src/json.c",
-    "ini.h": "src/config.c",
+    "ini.h": "src/config_file.c",
     "openssl/": "src/tls.c gateway/crypto.c",
     "event2/http": "gateway/ops.c",
     "event2/": "src/connect.c src/loop.c src/loop.h src/redis_io.c src/tls.c src/wire.c gateway/ops.c",
@@ -58,7 +62,7 @@ netdb poll pthread pwd grp sched signal spawn stdalign stdarg stdatomic stdbool
 stddef stdint stdio stdlib string strings syslog time unistd sysexits
 arpa/inet netinet/in netinet/tcp sys/epoll sys/eventfd sys/file sys/ioctl
 sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat sys/syscall
-sys/time sys/types sys/uio sys/un sys/utsname sys/wait linux/limits
+sys/time sys/types sys/uio sys/un sys/utsname sys/wait termios linux/limits
 """.split())
 
 # Pure floors see no descriptor and no loop.

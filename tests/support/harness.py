@@ -40,6 +40,11 @@ PROGRAMS = {
     "worker": BUILD / "workers/redistribute-worker",
 }
 
+# A shell without job control lets what it runs in the background ignore SIGINT
+# and SIGQUIT, and their children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 # Everything that was opened; a failed test prints it.
 opened = []
 

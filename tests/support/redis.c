@@ -34,13 +34,16 @@
 
 static void run_server(const struct test_redis *r)
 {
+	const char *program = getenv("RD_REDIS_SERVER");
 	int null = open("/dev/null", O_RDWR);
 
+	if (program == NULL)
+		program = "redis-server";
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	execlp("redis-server", "redis-server", "--port", "0", "--unixsocket",
-	       r->path, "--dir", r->dir, "--save", "", "--appendonly", "no",
+	execlp(program, program, "--port", "0", "--unixsocket", r->path,
+	       "--dir", r->dir, "--save", "", "--appendonly", "no",
 	       (char *)NULL);
 	_exit(127);
 }

@@ -2,10 +2,10 @@
 /*
  * redis.h -- a private redis-server for a test, and a blocking way to ask it.
  *
- * The server listens on a unix socket in a directory of its own under TMPDIR,
- * keeps nothing on disk, and dies with the test.  Everything that fails here
- * ends the test.  Commands go through hiredis itself, so that what is tested
- * is not used to look at its results.
+ * The server (RD_REDIS_SERVER, or redis-server) listens on a unix socket in a
+ * directory of its own under TMPDIR, keeps nothing on disk, and dies with the
+ * test.  Everything that fails here ends the test.  Commands go through
+ * hiredis itself, so that what is tested is not used to look at its results.
  */
 #ifndef RD_TESTS_SUPPORT_REDIS_H
 #define RD_TESTS_SUPPORT_REDIS_H
