@@ -42,15 +42,13 @@ int rd_id_parse(struct rd_slice text, struct rd_id *id_out)
 /* In decimal; the end.  Ids are written for each message: no printf. */
 static char *put_number(char *at, uint64_t n)
 {
-	char digits[20];
-	size_t count = 0;
+	char digits[20], *end = digits + sizeof(digits), *first = end;
 
 	do
-		digits[count++] = (char)('0' + n % 10);
+		*--first = (char)('0' + n % 10);
 	while ((n /= 10) > 0);
-	while (count > 0)
-		*at++ = digits[--count];
-	return at;
+	memcpy(at, first, (size_t)(end - first));
+	return at + (end - first);
 }
 
 const char *rd_id_text(struct rd_id id, char buf[RD_ID_TEXT])

@@ -1,56 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json.c -- JSON text in and out; the only user of jansson.
+ * json.c -- JSON text in and out.
  *
- * jansson says whether a text is JSON.  Everything else is done on the text
- * itself, by a scanner that relies on that verdict: in valid JSON a comma, a
- * colon and white space tell nothing that the order of the other tokens does
- * not, so the scanner passes over all of them alike and never fails.  That
- * keeps the bytes of nested values, numbers beyond 64 bits and members that
- * stand twice, all of which a tree of jansson would lose.
+ * Everything is done on the text itself, by a scanner that relies on the
+ * verdict of json_scan.c: in valid JSON a comma, a colon and white space tell
+ * nothing that the order of the other tokens does not, so the scanner passes
+ * over all of them alike and never fails.  That keeps the bytes of nested
+ * values, numbers beyond 64 bits and members that stand twice, all of which a
+ * tree of values would lose.
  *
- * jansson refuses an integer beyond int64_t.  Then it is asked again to take
- * integers for reals, which only the rare document pays for.
- *
- * Not here: what the members mean.
+ * Not here: whether a text is JSON (json_scan.c), what the members mean.
  */
 #include "src/json.h"
 #include "src/mem.h"
 #include "src/pack.h"
 
-#include <jansson.h>
-
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
-
-/* The kind of the value that the text is, or -1 where it is no JSON. */
-static int judge(struct rd_slice text)
-{
-	size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
-	json_error_t error;
-	json_t *tree;
-	int type;
-
-	/* jansson takes a NUL behind the value for the end of the text. */
-	if (text.len == 0 || memchr(text.data, '\0', text.len) != NULL)
-		return -1;
-	tree = json_loadb(text.data, text.len, flags, &error);
-	if (tree == NULL &&
-	    json_error_code(&error) == json_error_numeric_overflow)
-		tree = json_loadb(text.data, text.len,
-				  flags | JSON_DECODE_INT_AS_REAL, &error);
-	if (tree == NULL)
-		return -1;
-	type = (int)json_typeof(tree);
-	json_decref(tree);
-	return type;
-}
-
-bool rd_json_valid(struct rd_slice text)
-{
-	return judge(text) >= 0;
-}
 
 /* A place in text that is known to be valid JSON. */
 struct scan {
@@ -70,8 +36,9 @@ static struct rd_slice next_token(struct scan *s)
 	if (p == s->end) {
 		/* nothing left */
 	} else if (*p == '"') {
-		for (p++; *p != '"'; p++)
-			p += *p == '\\';
+		p = rd_json_plain_end(p + 1, s->end);
+		while (*p != '"')
+			p = rd_json_plain_end(p + 2, s->end);
 		p++;
 	} else if (*p == '{' || *p == '}' || *p == '[' || *p == ']') {
 		p++;
@@ -247,14 +214,18 @@ static void set_value(struct rd_member *member, struct rd_members *m,
 }
 
 /* Cuts what stands in the outermost braces or brackets. */
-static void cut(struct rd_slice text, bool named, struct rd_members *m)
+static int cut(struct rd_slice text, bool named, struct rd_members *m)
 {
-	struct scan s = {text.data, text.data + text.len};
 	struct rd_slice token;
+	struct scan s;
 
+	if (!rd_json_valid(text))
+		return RD_EFORMAT;
+	s = (struct scan){text.data, text.data + text.len};
+	if (*next_token(&s).data != (named ? '{' : '['))
+		return RD_EFORMAT;
 	m->count = 0;
 	rd_buf_clear(&m->decoded);
-	next_token(&s);
 	for (token = next_token(&s); !closes(token); token = next_token(&s)) {
 		struct rd_member *member = rd_members_add(m);
 
@@ -265,48 +236,40 @@ static void cut(struct rd_slice text, bool named, struct rd_members *m)
 		member->raw = whole_value(&s, token);
 		set_value(member, m, text);
 	}
+	return RD_OK;
 }
 
 int rd_json_members(struct rd_slice text, struct rd_members *m)
 {
-	if (judge(text) != JSON_OBJECT)
-		return RD_EFORMAT;
-	cut(text, true, m);
-	return RD_OK;
+	return cut(text, true, m);
 }
 
 int rd_json_elements(struct rd_slice text, struct rd_members *m)
 {
-	if (judge(text) != JSON_ARRAY)
-		return RD_EFORMAT;
-	cut(text, false, m);
-	return RD_OK;
+	return cut(text, false, m);
 }
 
 void rd_json_add_string(struct rd_buf *out, struct rd_slice s)
 {
 	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-	size_t start = 0;
+	const char *p = s.data, *end = s.len > 0 ? p + s.len : p;
 
 	rd_buf_addc(out, '"');
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.data[i];
-		const char *known;
+	while (p < end) {
+		const char *plain = rd_json_plain_end(p, end), *known;
 
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		rd_buf_add(out, s.data + start, i - start);
-		start = i + 1;
-		known = memchr(from, c, sizeof(from) - 1);
+		rd_buf_add(out, p, (size_t)(plain - p));
+		if (plain == end)
+			break;
+		known = memchr(from, *plain, sizeof(from) - 1);
 		if (known != NULL) {
 			rd_buf_addc(out, '\\');
 			rd_buf_addc(out, to[known - from]);
 		} else {
-			rd_buf_addf(out, "\\u%04x", c);
+			rd_buf_addf(out, "\\u%04x", *plain);
 		}
+		p = plain + 1;
 	}
-	if (s.len > start)
-		rd_buf_add(out, s.data + start, s.len - start);
 	rd_buf_addc(out, '"');
 }
 
@@ -326,12 +289,10 @@ static size_t counts_add(struct counts *c)
 	return c->count++;
 }
 
-#define DEPTH_MAX 2048 /* JSON_PARSER_MAX_DEPTH of jansson */
-
 static void count_values(struct rd_slice text, struct counts *c)
 {
 	struct scan s = {text.data, text.data + text.len};
-	size_t open[DEPTH_MAX + 1], depth = 0;
+	size_t open[RD_JSON_DEPTH_MAX + 1], depth = 0;
 
 	for (;;) {
 		struct rd_slice token = next_token(&s);
@@ -345,7 +306,7 @@ static void count_values(struct rd_slice text, struct counts *c)
 		if (depth > 0)
 			c->items[open[depth - 1]]++;
 		if (opens(token)) {
-			assert(depth < DEPTH_MAX);
+			assert(depth < RD_JSON_DEPTH_MAX);
 			open[depth++] = counts_add(c);
 		}
 	}
@@ -409,12 +370,13 @@ static void pack_token(struct rd_slice token, size_t values, struct rd_buf *out)
 
 int rd_json_to_pack(struct rd_slice text, struct rd_buf *out)
 {
-	struct scan s = {text.data, text.data + text.len};
 	struct counts c = {0};
+	struct scan s;
 	size_t at = 0;
 
 	if (!rd_json_valid(text))
 		return RD_EFORMAT;
+	s = (struct scan){text.data, text.data + text.len};
 	/* A map is headed by its size, which JSON tells only at its end. */
 	count_values(text, &c);
 	for (;;) {

@@ -2,23 +2,15 @@
 /*
  * json.h -- JSON text in and out (RFC 8259).
  *
- * jansson judges; what is passed on is always the text itself,
- * cut out of the document, so that a payload keeps its bytes.
- *
- * What jansson refuses though the grammar allows it is "not JSON" here: real
- * numbers beyond a double, escaped lone surrogates, a NUL in a member's name,
- * nesting deeper than 2,048.
+ * What is passed on is always the text itself, cut out of the document, so
+ * that a payload keeps its bytes.  What is JSON, json_scan.h says.
  */
 #ifndef RD_SRC_JSON_H
 #define RD_SRC_JSON_H
 
-#include <stdbool.h>
-
 #include "src/buf.h"
+#include "src/json_scan.h" /* rd_json_valid() */
 #include "src/member.h"
-
-/* Is the text one JSON value of any kind, white space around it allowed? */
-bool rd_json_valid(struct rd_slice text);
 
 /*
  * Cuts one object into its members; slices are borrowed from text and from m,

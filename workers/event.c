@@ -76,8 +76,8 @@ static bool socket_gateway(struct rd_slice socket, struct rd_slice *gateway_out)
 }
 
 /* Finds the value of the first field of this name, or an empty slice. */
-static struct rd_slice find_field(const struct rd_slice *fields, size_t count,
-				  const char *name)
+static inline struct rd_slice find_field(const struct rd_slice *fields,
+					 size_t count, const char *name)
 {
 	for (size_t i = 0; i + 1 < count; i += 2)
 		if (rd_slice_is(fields[i], name))
@@ -98,21 +98,14 @@ static void read_ask(const struct rd_slice *fields, size_t count,
 		e->until_ms = until;
 }
 
-bool rd_event_read(const struct rd_slice *fields, size_t count,
-		   const struct rd_message *msg,
-		   struct rd_event_entry *entry_out)
+static bool read_event(struct rd_slice event, const struct rd_slice *fields,
+		       size_t count, const struct rd_message *msg,
+		       struct rd_event_entry *entry_out)
 {
-	struct rd_slice event = {0};
 	struct rd_event_entry e = {.event = {.size = sizeof(e.event)}};
 	struct rd_slice channel, from;
 	unsigned kind = 0;
 
-	/* Asked for every message: most are none. */
-	for (size_t i = 0; i + 1 < count && event.len == 0; i += 2)
-		if (rd_slice_is(fields[i], "event"))
-			event = fields[i + 1];
-	if (event.len == 0)
-		return false;
 	while (kind < KINDS && !rd_slice_is(event, names[kind]))
 		kind++;
 	e.event.socket = find_field(fields, count, "socket");
@@ -130,6 +123,17 @@ bool rd_event_read(const struct rd_slice *fields, size_t count,
 	read_ask(fields, count, &e);
 	*entry_out = e;
 	return true;
+}
+
+bool rd_event_read(const struct rd_slice *fields, size_t count,
+		   const struct rd_message *msg,
+		   struct rd_event_entry *entry_out)
+{
+	struct rd_slice event = find_field(fields, count, "event");
+
+	/* Asked for every message: most are none. */
+	return event.len > 0 &&
+	       read_event(event, fields, count, msg, entry_out);
 }
 
 bool rd_event_expire(const struct rd_event_entry *e, uint64_t wall_ms,

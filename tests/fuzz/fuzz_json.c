@@ -2,7 +2,9 @@
 /*
  * fuzz_json.c -- anything at all into src/json.c.
  *
- * The scanner relies on jansson's verdict; so whatever is judged to be JSON is
+ * Whether it is JSON is asked of jansson, too, and both must agree.
+ *
+ * The scanner relies on that verdict; so whatever is judged to be JSON is
  * cut, decoded and transcoded here, and must come out as what it was: each
  * value of a member is JSON itself, a string that is written again reads the
  * same, and MessagePack made of the text gives a text that makes the same
@@ -11,6 +13,8 @@
 #include "src/json.h"
 #include "src/pack.h"
 #include "src/utf8.h"
+
+#include <jansson.h>
 
 #include <assert.h>
 
@@ -54,6 +58,25 @@ static void check_members(const struct rd_members *m, struct rd_slice text)
 	}
 }
 
+/* The second opinion.  jansson takes a NUL behind the value for the end of the
+ * text, and refuses integers beyond int64_t unless they are to be reals. */
+static bool jansson_valid(struct rd_slice text)
+{
+	size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
+	json_error_t error;
+	json_t *tree;
+
+	if (text.len == 0 || memchr(text.data, '\0', text.len) != NULL)
+		return false;
+	tree = json_loadb(text.data, text.len, flags, &error);
+	if (tree == NULL &&
+	    json_error_code(&error) == json_error_numeric_overflow)
+		tree = json_loadb(text.data, text.len,
+				  flags | JSON_DECODE_INT_AS_REAL, &error);
+	json_decref(tree);
+	return tree != NULL;
+}
+
 static void check_pack(struct rd_slice text, bool valid)
 {
 	struct rd_buf one = RD_BUF_INIT, two = RD_BUF_INIT, back = RD_BUF_INIT;
@@ -79,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct rd_members m = {0};
 	bool valid = rd_json_valid(text);
 
+	assert(valid == jansson_valid(text));
 	check_pack(text, valid);
 	if (rd_json_members(text, &m) == RD_OK) {
 		assert(valid);

@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	rd_message_read(RD_ID_ZERO, fields, count, &msg);
 	check_read(&msg);
 	rd_message_add_json(&msg, &json);
-	/* jansson wants no NUL in a name, which fields may hold. */
+	/* JSON here has no NUL in a name, which fields may hold. */
 	if (strstr(rd_buf_text(&json), "\\u0000") == NULL)
 		assert(rd_json_valid(rd_buf_slice(&json)));
 	rd_message_add_pack(&msg, &pack);

@@ -22,7 +22,7 @@ static void check_json(struct rd_slice bytes, bool valid)
 	assert((err == RD_EFORMAT) == !valid);
 	if (err != RD_OK)
 		assert(text.len == 0);
-	/* jansson wants no NUL in a name, which MessagePack may hold. */
+	/* JSON here has no NUL in a name, which MessagePack may hold. */
 	else if (strstr(rd_buf_text(&text), "\\u0000") == NULL)
 		assert(rd_json_valid(rd_buf_slice(&text)));
 	rd_buf_fini(&text);

@@ -15,7 +15,7 @@ FLOORS = [
     ("0", "src", "public",
      "err mem list buf map clock log utf8"),
     ("1", "src", "public 0",
-     "glob id keys uri options config config_impl config_file config_team config_show config_check member json pack "
+     "glob id keys uri options config config_impl config_file config_team config_show config_check member json json_scan pack "
      "place spec message show table rules slot"),
     ("2", "src", "public 0 1",
      "loop tls wire connect reply reply_reader pending redis redis_io "
@@ -48,7 +48,6 @@ FLOORS = [
 LIBRARIES = {
     "hiredis/": "src/redis_io.c src/reply_reader.c",
     "msgpack": "src/pack.c",
-    "jansson": "src/json.c",
     "ini.h": "src/config_file.c",
     "openssl/": "src/tls.c gateway/crypto.c",
     "event2/http": "gateway/ops.c",
@@ -57,7 +56,7 @@ LIBRARIES = {
 
 # What else may stand in angle brackets: the C library and the kernel.
 LIBC = set("""
-assert ctype dirent dlfcn errno fcntl float getopt inttypes libgen limits math
+assert ctype dirent dlfcn endian errno fcntl float getopt inttypes libgen limits math
 netdb poll pthread pwd grp sched signal spawn stdalign stdarg stdatomic stdbool
 stddef stdint stdio stdlib string strings syslog time unistd sysexits
 arpa/inet netinet/in netinet/tcp sys/epoll sys/eventfd sys/file sys/ioctl
