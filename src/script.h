@@ -24,6 +24,7 @@
 	X(FORGET, "forget")                                                    \
 	X(JOIN, "join")                                                        \
 	X(KEEP, "keep")                                                        \
+	X(LEAVE, "leave")                                                      \
 	X(NTH, "nth")                                                          \
 	X(NUMBERS, "numbers")                                                  \
 	X(PROMOTE, "promote")                                                  \

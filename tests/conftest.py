@@ -14,7 +14,7 @@ import pytest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent / "support"))
-pytest.register_assert_rewrite("harness", "peer")
+pytest.register_assert_rewrite("harness", "peer", "divided")
 
 # No proxy stands between us and loopback.
 for name in ("http_proxy", "https_proxy", "all_proxy"):

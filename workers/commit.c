@@ -139,7 +139,8 @@ void rd_commit_fini(struct rd_source *s)
 
 void rd_commit_up(struct rd_source *s)
 {
-	s->flying = false;
+	if (s->flying)
+		return; /* the link has not been down: the answer comes */
 	rd_timer_stop(&s->pause);
 	if (s->batch != NULL)
 		commit_send(s);
@@ -278,7 +279,7 @@ static void committed(void *arg, int err, const struct rd_reply *reply)
 		if (err == RD_EREDIS) {
 			rd_log(RD_LOG_ERROR, "commit.error",
 			       "channel=%.*s error=%.*s", RD_SLICE_ARG(s->name),
-			       RD_SLICE_ARG(rd_reply_str(reply)));
+			       RD_SLICE_ARG(reply->str));
 			rd_timer_start(&s->pause, PAUSE_MS);
 		}
 		return;

@@ -139,6 +139,11 @@ void rd_divided_up(struct rd_divided *d)
 	add_named(d);
 }
 
+void rd_divided_leave(struct rd_divided *d)
+{
+	rd_leases_leave(d->leases);
+}
+
 void rd_divided_joined(struct rd_divided *d)
 {
 	rd_leases_up(d->leases);

@@ -80,6 +80,35 @@ static void condemn(struct rd_intake *in, struct rd_work *work)
 	rd_source_finished(work->source, work);
 }
 
+static int send_starts(struct rd_intake *in, const struct rd_work *work,
+		       uint32_t starts, rd_reply_fn *fn, void *arg)
+{
+	struct rd_source *s = work->source;
+	struct rd_buf tries = RD_BUF_INIT;
+	char id[RD_ID_TEXT], number[24];
+	int err;
+
+	rd_source_key(s, "tries", &tries);
+	snprintf(number, sizeof(number), "%u", starts);
+	err = rd_script_call(
+	    in->self->redis, RD_SCRIPT_START,
+	    (struct rd_slice[]){rd_buf_slice(&s->key), rd_buf_slice(&tries)}, 2,
+	    (struct rd_slice[]){in->self->team, rd_slice_str(in->self->name),
+				rd_slice_str(rd_id_text(work->message.id, id)),
+				rd_slice_str(number)},
+	    4, fn, arg);
+	rd_buf_fini(&tries);
+	return err;
+}
+
+/* It was not run after all, so it has not ended anybody. */
+static void take_back_start(struct rd_intake *in, const struct rd_work *work)
+{
+	if (send_starts(in, work, work->starts, NULL, NULL) != RD_OK) {
+		/* Then it counts. */
+	}
+}
+
 static void noted(void *arg, int err, const struct rd_reply *reply)
 {
 	struct rd_intake *in = arg;
@@ -91,7 +120,7 @@ static void noted(void *arg, int err, const struct rd_reply *reply)
 		rd_list_insert(in->suspects.next, &work->link);
 		if (err == RD_EREDIS) {
 			rd_log(RD_LOG_ERROR, "intake.start", "error=%.*s",
-			       RD_SLICE_ARG(rd_reply_str(reply)));
+			       RD_SLICE_ARG(reply->str));
 			rd_timer_start(&in->again, AGAIN_MS);
 		}
 		return; /* else rd_intake_up() comes */
@@ -104,34 +133,20 @@ static void noted(void *arg, int err, const struct rd_reply *reply)
 		return;
 	}
 	in->alone = NULL;
+	take_back_start(in, work);
 	give_back(in, work);
 }
 
 static void note_start(struct rd_intake *in, struct rd_work *work)
 {
-	struct rd_source *s = work->source;
-	struct rd_buf tries = RD_BUF_INIT;
-	char id[RD_ID_TEXT], starts[24];
-
 	work->alone = true;
 	if (work->starts >= in->self->policy.max_crashes) {
 		condemn(in, work);
 		wake(in);
 		return;
 	}
-	rd_source_key(s, "tries", &tries);
-	snprintf(starts, sizeof(starts), "%u", work->starts + 1);
 	in->noting =
-	    rd_script_call(in->self->redis, RD_SCRIPT_START,
-			   (struct rd_slice[]){rd_buf_slice(&s->key),
-					       rd_buf_slice(&tries)},
-			   2,
-			   (struct rd_slice[]){
-			       in->self->team, rd_slice_str(in->self->name),
-			       rd_slice_str(rd_id_text(work->message.id, id)),
-			       rd_slice_str(starts)},
-			   4, noted, in) == RD_OK;
-	rd_buf_fini(&tries);
+	    send_starts(in, work, work->starts + 1, noted, in) == RD_OK;
 	if (in->noting)
 		in->alone = work;
 	else
@@ -205,6 +220,10 @@ void rd_intake_back(struct rd_intake *in, struct rd_work *work)
 	    (!rd_list_empty(&in->suspects) || !rd_list_empty(&in->waiting)))
 		wake(in);
 	if (work->skipped) {
+		if (work->alone) {
+			work->starts--;
+			take_back_start(in, work);
+		}
 		give_back(in, work);
 	} else if (work->verdict.outcome == RD_OUTCOME_CRASHED &&
 		   !work->alone) {

@@ -44,6 +44,7 @@ static void drop_queue(struct rd_lane *lane)
 {
 	struct rd_list *pos, *tmp;
 
+	lane->left = lane->left || !rd_list_empty(&lane->queue);
 	rd_list_each_safe (pos, tmp, &lane->queue)
 		rd_source_drop(&lane->source,
 			       rd_list_item(pos, struct rd_work, link));
@@ -92,6 +93,7 @@ static void skipped(struct rd_source *s, struct rd_work *work)
 	struct rd_lane *lane = lane_of(s);
 
 	back(lane);
+	lane->left = true;
 	rd_source_drop(s, work);
 	rd_lane_reset(lane);
 }
@@ -143,6 +145,11 @@ static void refused(struct rd_source *s, struct rd_work *work)
 	rd_lane_reset(lane);
 }
 
+static void due(struct rd_source *s)
+{
+	rd_lane_look_soon(lane_of(s));
+}
+
 /* It may be that only the group is gone: the claim will tell. */
 static void fenced(struct rd_source *s)
 {
@@ -155,6 +162,7 @@ static const struct rd_source_ops source_ops = {
     .finished = finished,
     .refused = refused,
     .settled = settled,
+    .due = due,
     .fenced = fenced,
 };
 
@@ -191,15 +199,24 @@ static bool may_claim(const struct rd_lane *lane)
 	       lane->ops->may_read(lane->arg, lane);
 }
 
+/* Ends it, where nothing is under way any more. */
+static void close_look(struct rd_lane *lane)
+{
+	if (lane->out > 0 || !rd_source_idle(&lane->source) || lane->calling ||
+	    lane->reading || lane->peeking)
+		return;
+	if (lane->left)
+		rd_lane_leave(lane);
+	lane->ops->closed(lane->arg, lane);
+}
+
 static void look(void *arg)
 {
 	struct rd_lane *lane = arg;
 	struct rd_source *s = &lane->source;
 
 	if (lane->closing) {
-		if (lane->out == 0 && rd_source_idle(s) && !lane->calling &&
-		    !lane->reading)
-			lane->ops->closed(lane->arg, lane);
+		close_look(lane);
 		return;
 	}
 	give(lane);
@@ -209,8 +226,9 @@ static void look(void *arg)
 		lane->full = false;
 		rd_lane_read(lane);
 	}
-	if (lane->ops->may_read(lane->arg, lane))
-		rd_later_more(s);
+	if (s->due && lane->ops->may_read(lane->arg, lane))
+		rd_later_more(s,
+			      rd_lane_room(lane, (size_t)s->self->cfg->batch));
 }
 
 void rd_lane_read(struct rd_lane *lane)

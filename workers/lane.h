@@ -46,6 +46,7 @@ struct rd_lane {
 	bool claiming;                /* pending entries come before new ones */
 	bool calling;                 /* claim.lua is under way */
 	bool reading;                 /* read.lua is under way */
+	bool peeking;                 /* the sweep's XREAD is */
 	bool absent;                  /* there is no such stream: read.lua,
 				       * which arms the bell, comes first */
 	bool full;                    /* it holds as much as it may */
@@ -53,6 +54,7 @@ struct rd_lane {
 	bool failed;                  /* a message failed: stand still until it
 				       * is committed */
 	bool closing;          /* finish what is out, take nothing more */
+	bool left;             /* something was taken and not begun */
 	struct rd_buf after;   /* claim.lua's place; empty: the start */
 	size_t want;           /* entries to ask for */
 	size_t asked;          /* entries asked for now */

@@ -18,8 +18,12 @@ bool rd_lane_is_stopped(const struct rd_lane *lane);
 void rd_lane_wait(struct rd_lane *lane, uint64_t ms);
 
 /* lane_io.c */
+/* How many of `want` entries it may ask for now; 0: it is hungry. */
+size_t rd_lane_room(struct rd_lane *lane, size_t want);
 /* Takes what is pending, where there is room. */
 void rd_lane_claim(struct rd_lane *lane);
+/* What was not begun does not count as delivered. */
+void rd_lane_leave(struct rd_lane *lane);
 /* The bell asks for a read: rd_bell_ops. */
 void rd_lane_bell_read(void *arg);
 

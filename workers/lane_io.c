@@ -17,6 +17,15 @@
 
 /* --- what is pending ------------------------------------------------------ */
 
+/* The next read asks for so many, and one more, so that it finds the end. */
+static void set_want(struct rd_lane *lane, int64_t behind)
+{
+	int64_t most = lane->source.self->cfg->batch;
+
+	if (behind >= RD_LANE_WANT)
+		lane->want = (size_t)(behind < most ? behind + 1 : most);
+}
+
 static void claim_taken(struct rd_lane *lane, const struct rd_reply *reply)
 {
 	struct rd_source *s = &lane->source;
@@ -31,6 +40,7 @@ static void claim_taken(struct rd_lane *lane, const struct rd_reply *reply)
 	n = rd_source_adopt(s, rd_reply_at(reply, 4));
 	lane->calling = false;
 	lane->cursor = rd_reply_id(rd_reply_at(reply, 5));
+	set_want(lane, rd_reply_int(rd_reply_at(reply, 6), 0));
 	lane->claiming = lane->after.len > 0 || wait >= 0;
 	if (wait >= 0 && n == 0)
 		rd_lane_wait(lane, (uint64_t)wait);
@@ -49,9 +59,10 @@ static void claimed(void *arg, int err, const struct rd_reply *reply)
 	if (err == RD_EREDIS) {
 		rd_log(RD_LOG_ERROR, "lane.claim", "channel=%.*s error=%.*s",
 		       RD_SLICE_ARG(lane->source.name),
-		       RD_SLICE_ARG(rd_reply_str(reply)));
+		       RD_SLICE_ARG(reply->str));
 		rd_lane_wait(lane, AGAIN_MS);
 	}
+	lane->left = lane->left || state == 1;
 	if (err != RD_OK || lane->closing)
 		return; /* unknown: rd_lane_up() comes */
 	if (state < 0) {
@@ -65,10 +76,10 @@ static void claimed(void *arg, int err, const struct rd_reply *reply)
 		rd_lane_read(lane);
 }
 
-/* Entries that it may ask for now; hungry where there is no room. */
-static size_t room(struct rd_lane *lane, size_t want)
+size_t rd_lane_room(struct rd_lane *lane, size_t want)
 {
-	size_t n = rd_self_room(lane->source.self);
+	size_t n = rd_self_room_divided(lane->source.self,
+					lane->source.hand.count > 0);
 
 	if (n == 0)
 		lane->ops->hungry(lane->arg, lane);
@@ -78,7 +89,7 @@ static size_t room(struct rd_lane *lane, size_t want)
 void rd_lane_claim(struct rd_lane *lane)
 {
 	struct rd_source *s = &lane->source;
-	size_t n = room(lane, (size_t)s->self->cfg->batch);
+	size_t n = rd_lane_room(lane, (size_t)s->self->cfg->batch);
 	struct rd_buf tries = RD_BUF_INIT;
 	char count[24], *token = strrchr(rd_buf_text(&s->fence), '.') + 1;
 
@@ -105,6 +116,21 @@ void rd_lane_claim(struct rd_lane *lane)
 	rd_buf_fini(&tries);
 }
 
+void rd_lane_leave(struct rd_lane *lane)
+{
+	struct rd_source *s = &lane->source;
+
+	if (!s->self->open ||
+	    rd_script_call(s->self->redis, RD_SCRIPT_LEAVE,
+			   (struct rd_slice[]){rd_buf_slice(&s->key)}, 1,
+			   (struct rd_slice[]){s->self->team,
+					       rd_slice_str(s->self->name),
+					       rd_buf_slice(&s->fence)},
+			   3, NULL, NULL) != RD_OK) {
+		/* Then they count, and run alone for once. */
+	}
+}
+
 /* --- what is new ---------------------------------------------------------- */
 
 static size_t read_taken(struct rd_lane *lane, const struct rd_reply *reply)
@@ -119,7 +145,9 @@ static size_t read_taken(struct rd_lane *lane, const struct rd_reply *reply)
 	/* Else it is pending now, and the claim brings it in its turn. */
 	if (!rd_lane_is_stopped(lane) && !lane->claiming)
 		rd_source_adopt(&lane->source, rows);
-	if (n == 0 && lane->source.ready)
+	else
+		lane->left = true;
+	if (n == 0 && lane->source.ready && !lane->bell.swept)
 		rd_later_look(&lane->source); /* what else may have rung? */
 	if (n < lane->asked)
 		lane->want = RD_LANE_WANT;
@@ -142,7 +170,7 @@ static void read_done(void *arg, int err, const struct rd_reply *reply)
 	if (err == RD_EREDIS) {
 		rd_log(RD_LOG_ERROR, "lane.read", "channel=%.*s error=%.*s",
 		       RD_SLICE_ARG(lane->source.name),
-		       RD_SLICE_ARG(rd_reply_str(reply)));
+		       RD_SLICE_ARG(reply->str));
 		rd_lane_wait(lane, AGAIN_MS);
 	}
 	if (err != RD_OK || state < 0 || (state == 0 && !known))
@@ -174,6 +202,27 @@ static bool send_read(struct rd_lane *lane, size_t n)
 	return lane->reading;
 }
 
+/* The sweep's answer: where something is there, it is read in earnest. */
+static void peeked(void *arg, int err, const struct rd_reply *reply)
+{
+	struct rd_lane *lane = arg;
+	bool found = err == RD_OK && reply->type == RD_REPLY_ARRAY;
+
+	lane->peeking = false;
+	if (lane->doorbell != NULL)
+		rd_bell_answered(lane->doorbell, &lane->bell, found, found);
+	rd_lane_look_soon(lane);
+}
+
+/* Most sweeps find nothing, and need no script for that. */
+static bool peek(struct rd_lane *lane)
+{
+	lane->peeking = rd_stream_read(rd_doorbell_link(lane->doorbell),
+				       rd_buf_slice(&lane->source.key),
+				       lane->cursor, 1, peeked, lane) == RD_OK;
+	return lane->peeking;
+}
+
 /* The bell asks for a read; where it cannot be now, rd_lane_read() follows. */
 void rd_lane_bell_read(void *arg)
 {
@@ -187,8 +236,8 @@ void rd_lane_bell_read(void *arg)
 	if (rd_lane_is_stopped(lane) || (lane->claiming && !lane->absent) ||
 	    lane->full || lane->source.self->quiet ||
 	    !lane->ops->may_read(lane->arg, lane) ||
-	    (n = room(lane, lane->want)) == 0)
+	    (n = rd_lane_room(lane, lane->want)) == 0)
 		rd_bell_answered(lane->doorbell, &lane->bell, false, false);
-	else if (!send_read(lane, n))
+	else if (lane->bell.swept ? !peek(lane) : !send_read(lane, n))
 		rd_bell_answered(lane->doorbell, &lane->bell, false, true);
 }

@@ -220,17 +220,38 @@ void rd_lanes_lost(struct rd_lanes *ls, unsigned i)
 
 /* --- going on ------------------------------------------------------------- */
 
+/* Lets up to n of those that wait read, perhaps only such as have nothing in
+ * hand; true: there are more of them. */
+static bool feed(struct rd_lanes *ls, size_t n, bool empty_only)
+{
+	struct rd_list *pos, *tmp;
+
+	rd_list_each_safe (pos, tmp, &ls->hungry) {
+		struct rd_lane *lane =
+		    rd_list_item(pos, struct rd_lane, hungry);
+
+		if (empty_only && lane->source.hand.count > 0)
+			continue;
+		if (n-- == 0)
+			return true;
+		rd_list_remove(pos);
+		rd_lane_read(lane);
+	}
+	return false;
+}
+
 void rd_lanes_more(struct rd_lanes *ls)
 {
-	struct rd_list *link;
+	size_t room = rd_self_room_divided(ls->self, true);
+	bool more = false;
 
-	/* Each of them asks for at least one, and asks again in its turn. */
-	for (size_t n = rd_self_room(ls->self); n > 0; n--) {
-		link = rd_list_shift(&ls->hungry);
-		if (link == NULL)
-			return;
-		rd_lane_read(rd_list_item(link, struct rd_lane, hungry));
-	}
+	if (room > 0)
+		more = feed(ls, room, false);
+	else if ((room = rd_self_room_divided(ls->self, false)) > 0)
+		more = feed(ls, room, true);
+	/* Some of them may have no use for the room any more. */
+	if (more)
+		rd_self_wake(ls->self);
 }
 
 static void each_lane(struct rd_lanes *ls, void (*fn)(struct rd_lane *lane))

@@ -32,7 +32,7 @@ void rd_later_fini(struct rd_source *s)
 void rd_later_look(struct rd_source *s)
 {
 	s->due = true;
-	rd_self_wake(s->self);
+	s->ops->due(s);
 }
 
 void rd_later_look_in(struct rd_source *s, uint64_t ms)
@@ -56,14 +56,13 @@ static void taken(void *arg, int err, const struct rd_reply *reply)
 	rd_source_adopt(s, rd_reply_at(reply, 2));
 	next = rd_reply_int(rd_reply_at(reply, 0), -1);
 	if (next == 0)
-		s->due = true;
+		rd_later_look(s);
 	else if (next > 0)
 		rd_later_look_in(s, (uint64_t)next + 1);
 }
 
-void rd_later_more(struct rd_source *s)
+void rd_later_more(struct rd_source *s, size_t room)
 {
-	size_t room = rd_self_room(s->self);
 	struct rd_buf tries = RD_BUF_INIT, later = RD_BUF_INIT;
 	char number[24];
 

@@ -204,7 +204,7 @@ static void asked(void *arg, int err, const struct rd_reply *reply)
 		look_within(l, AGAIN_MS);
 	if (err == RD_EREDIS)
 		rd_log(RD_LOG_ERROR, "lease.share", "error=%.*s",
-		       RD_SLICE_ARG(rd_reply_str(reply)));
+		       RD_SLICE_ARG(reply->str));
 	if (l->again)
 		rd_task_defer(&l->ask, l->self->loop);
 }

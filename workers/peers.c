@@ -4,12 +4,13 @@
  *
  * The zset of the team says until when each worker lives, by the clock of
  * Redis, which is the only one that all share.  Each beat answers with the
- * whole list.  Between two beats a bell on the zset tells at once when
- * somebody joins, leaves, or is taken off by the supervisor that saw it die;
- * a timer waits for the first lease that is about to run out.
+ * whole list.  Between two beats a bell tells at once when somebody joins,
+ * leaves, or is taken off by the supervisor that saw it die; a timer waits for
+ * the first lease that is about to run out.
  *
- * A beat rings the bells of all others, so what counts as news is a change of
- * names, not of times.
+ * The bell hangs on a counter of comings and goings, not on the zset, which
+ * changes with each beat of each worker: sixteen of them would wake each other
+ * all day long.
  */
 #include "workers/peers.h"
 #include "src/clock.h"
@@ -43,7 +44,8 @@ struct rd_peers {
 	struct rd_timer beat; /* each third of a lease */
 	struct rd_timer
 	    expiry;          /* the next end of a lease that is not renewed */
-	struct rd_bell bell; /* on the zset */
+	struct rd_buf roll;  /* the counter, as seen last */
+	struct rd_bell bell; /* on the counter */
 	struct rd_doorbell *doorbell; /* borrowed; NULL: no bell hung up */
 	bool reading;                 /* its read is under way */
 };
@@ -143,7 +145,7 @@ static void beaten(void *arg, int err, const struct rd_reply *reply)
 	c->beating = false;
 	if (err == RD_EREDIS)
 		rd_log(RD_LOG_ERROR, "team.beat", "error=%.*s",
-		       RD_SLICE_ARG(rd_reply_str(reply)));
+		       RD_SLICE_ARG(reply->str));
 	if (err != RD_OK || c->left)
 		return;
 	c->sure_ms = c->sent_ms + (uint64_t)c->self->cfg->lease_ms * 4 / 5;
@@ -163,7 +165,7 @@ static void beat(void *arg)
 {
 	struct rd_peers *c = arg;
 	struct rd_buf teams = RD_BUF_INIT;
-	struct rd_slice keys[2], args[3];
+	struct rd_slice keys[3], args[3];
 	char lease[24];
 	int err;
 
@@ -176,10 +178,11 @@ static void beat(void *arg)
 	rd_key_global(&teams, c->self->cfg->prefix, "teams");
 	keys[0] = rd_buf_slice(&c->self->team_key);
 	keys[1] = rd_buf_slice(&teams);
+	keys[2] = rd_buf_slice(&c->self->roll_key);
 	args[0] = rd_slice_str(c->self->name);
 	args[1] = rd_slice_str(lease);
 	args[2] = c->self->team;
-	err = rd_script_call(c->self->redis, RD_SCRIPT_BEAT, keys, 2, args, 3,
+	err = rd_script_call(c->self->redis, RD_SCRIPT_BEAT, keys, 3, args, 3,
 			     beaten, c);
 	rd_buf_fini(&teams);
 	if (err != RD_OK)
@@ -213,6 +216,7 @@ void rd_peers_free(struct rd_peers **peers)
 	rd_timer_stop(&c->expiry);
 	sweep(c, true);
 	rd_map_fini(&c->mates);
+	rd_buf_fini(&c->roll);
 	free(c);
 	*peers = NULL;
 }
@@ -224,27 +228,44 @@ void rd_peers_up(struct rd_peers *c)
 		beat(c);
 }
 
-static void bell_read_done(void *arg, int err, const struct rd_reply *reply)
+static void list_came(void *arg, int err, const struct rd_reply *reply)
 {
 	struct rd_peers *c = arg;
 
-	c->reading = false;
 	/* Before the first beat we know no time to judge by. */
 	if (err == RD_OK && c->joined && !c->left)
 		learn(c, reply, 0);
+}
+
+static void bell_read_done(void *arg, int err, const struct rd_reply *reply)
+{
+	struct rd_peers *c = arg;
+	struct rd_slice key = rd_buf_slice(&c->self->team_key);
+	struct rd_slice roll = rd_reply_str(reply);
+
+	c->reading = false;
+	if (err == RD_OK && !rd_slice_eq(roll, rd_buf_slice(&c->roll))) {
+		rd_buf_clear(&c->roll);
+		rd_buf_addslice(&c->roll, roll);
+		if (rd_redis_call(c->self->redis, list_came, c,
+				  "ZRANGE %b 0 -1 WITHSCORES", key.data,
+				  key.len) != RD_OK) {
+			/* rd_peers_up() comes, and its beat lists all. */
+		}
+	}
 	if (c->doorbell != NULL)
 		rd_bell_answered(c->doorbell, &c->bell, false, false);
 }
 
+/* Reading the counter arms the bell. */
 static void bell_read(void *arg)
 {
 	struct rd_peers *c = arg;
-	struct rd_slice key = rd_buf_slice(&c->self->team_key);
+	struct rd_slice key = rd_buf_slice(&c->self->roll_key);
 
 	if (!c->reading &&
 	    rd_redis_call(rd_doorbell_link(c->doorbell), bell_read_done, c,
-			  "ZRANGE %b 0 -1 WITHSCORES", key.data,
-			  key.len) == RD_OK)
+			  "GET %b", key.data, key.len) == RD_OK)
 		c->reading = true;
 	else
 		rd_bell_answered(c->doorbell, &c->bell, false, true);
@@ -259,18 +280,24 @@ void rd_peers_bell(struct rd_peers *c, struct rd_doorbell *doorbell)
 	c->doorbell = doorbell;
 	if (doorbell != NULL)
 		rd_bell_add(doorbell, &c->bell,
-			    rd_buf_slice(&c->self->team_key), &ops, c, NULL);
+			    rd_buf_slice(&c->self->roll_key), &ops, c, NULL);
 }
 
 int rd_peers_leave(struct rd_peers *c, rd_reply_fn *fn, void *arg)
 {
 	struct rd_slice key = rd_buf_slice(&c->self->team_key);
+	struct rd_slice roll = rd_buf_slice(&c->self->roll_key);
+	int err;
 
 	c->left = true;
 	rd_timer_stop(&c->beat);
 	rd_timer_stop(&c->expiry);
-	return rd_redis_call(c->self->redis, fn, arg, "ZREM %b %s", key.data,
-			     key.len, c->self->name);
+	err = rd_redis_call(c->self->redis, NULL, NULL, "ZREM %b %s", key.data,
+			    key.len, c->self->name);
+	if (err != RD_OK)
+		return err;
+	return rd_redis_call(c->self->redis, fn, arg, "INCR %b", roll.data,
+			     roll.len);
 }
 
 bool rd_peers_lives(const struct rd_peers *c, struct rd_slice name)

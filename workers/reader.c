@@ -74,7 +74,7 @@ static size_t ready_count(const struct rd_reader *r)
 static void trouble(struct rd_reader *r, const struct rd_reply *reply)
 {
 	rd_log(RD_LOG_WARN, "reader.error", "error=%.*s",
-	       RD_SLICE_ARG(rd_reply_str(reply)));
+	       RD_SLICE_ARG(reply->str));
 	for (size_t i = 0; i < r->count; i++)
 		r->sources[i]->source.ready = false;
 	rd_timer_start(&r->again, AGAIN_MS);

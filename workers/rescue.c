@@ -256,7 +256,7 @@ void rd_rescue_more(struct rd_shared *s)
 	if (!rd_shared_readable(s) || !s->source.self->open)
 		return;
 	rescue_more(s);
-	rd_later_more(&s->source);
+	rd_later_more(&s->source, rd_self_room(s->source.self));
 }
 
 static void bell_read_done(void *arg, int err, const struct rd_reply *reply)

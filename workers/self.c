@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#define FEW  4  /* messages of a divided channel while others have the room */
+#define MANY 10 /* times `batch`: all in hand together */
+
 size_t rd_self_room(const struct rd_self *self)
 {
 	size_t batch = (size_t)self->cfg->batch;
@@ -22,6 +25,19 @@ size_t rd_self_room(const struct rd_self *self)
 	room = target - before;
 	if (room > 2 * batch - all)
 		room = 2 * batch - all;
+	return room < batch ? room : batch;
+}
+
+size_t rd_self_room_divided(const struct rd_self *self, bool has_some)
+{
+	size_t batch = (size_t)self->cfg->batch;
+	size_t all = self->in_hand + self->asked;
+	size_t room = all < 2 * batch ? 2 * batch - all : 0;
+
+	if (room < FEW && !has_some && all < MANY * batch)
+		room = FEW;
+	if (self->quiet)
+		return 0;
 	return room < batch ? room : batch;
 }
 

@@ -46,6 +46,7 @@ struct rd_self {
 	char name[RD_CONSUMER_MAX];     /* the consumer's name */
 	struct rd_slice team;           /* borrowed from cfg */
 	struct rd_buf team_key;         /* zset of the living */
+	struct rd_buf roll_key;         /* counter of comings and goings */
 	struct rd_buf dead_key;         /* stream of dead letters */
 	struct rd_policy policy;
 	struct rd_counters counters;
@@ -61,8 +62,14 @@ struct rd_self {
 	struct rd_task *more; /* borrowed: looks for work; see rd_self_room */
 };
 
-/* How many messages may be asked for now; 0: none. */
+/* How many messages of shared channels may be asked for now; 0: none. */
 size_t rd_self_room(const struct rd_self *self);
+/*
+ * The same for a divided one, of which nobody else could have any: what its
+ * handler takes for them does not matter.  Where others, which are slow, have
+ * all that there is, one that has nothing in hand may still take a few.
+ */
+size_t rd_self_room_divided(const struct rd_self *self, bool has_some);
 /* There may be room, or something to do: look at the end of this turn. */
 void rd_self_wake(struct rd_self *self);
 /* Any 64 bits, for jitter. */

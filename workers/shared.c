@@ -39,6 +39,11 @@ static void nothing(struct rd_source *s, struct rd_work *work)
 	(void)work;
 }
 
+static void due(struct rd_source *s)
+{
+	rd_self_wake(s->self);
+}
+
 static void fenced(struct rd_source *s)
 {
 	(void)s; /* counted; somebody else has them */
@@ -50,6 +55,7 @@ static const struct rd_source_ops ops = {
     .finished = nothing,
     .refused = nothing,
     .settled = nothing,
+    .due = due,
     .fenced = fenced,
 };
 
@@ -114,8 +120,7 @@ static void ensured(void *arg, int err, const struct rd_reply *reply)
 	sh->tried = true;
 	if (err != RD_OK) {
 		rd_log(RD_LOG_ERROR, "source.group", "channel=%.*s error=%.*s",
-		       RD_SLICE_ARG(s->name),
-		       RD_SLICE_ARG(rd_reply_str(reply)));
+		       RD_SLICE_ARG(s->name), RD_SLICE_ARG(reply->str));
 		rd_timer_start(&sh->again, AGAIN_MS);
 	} else if (!s->ready) {
 		s->ready = true;

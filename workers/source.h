@@ -35,6 +35,8 @@ struct rd_source_ops {
 	void (*refused)(struct rd_source *s, struct rd_work *work);
 	/* The commit has settled it; it is dropped when this returns. */
 	void (*settled)(struct rd_source *s, struct rd_work *work);
+	/* A retry may be due: rd_later_more() soon. */
+	void (*due)(struct rd_source *s);
 	/* Redis says that an entry is not ours any more. */
 	void (*fenced)(struct rd_source *s);
 };
@@ -113,11 +115,11 @@ void rd_commit_free_spare(struct rd_self *self);
 /* later.c */
 void rd_later_init(struct rd_source *s);
 void rd_later_fini(struct rd_source *s);
-/* Something may be due: look when there is room. */
+/* Something may be due: ops.due. */
 void rd_later_look(struct rd_source *s);
 /* The same in so many ms. */
 void rd_later_look_in(struct rd_source *s, uint64_t ms);
-/* Looks, where something may be due and there is room. */
-void rd_later_more(struct rd_source *s);
+/* Takes up to so many, where something may be due. */
+void rd_later_more(struct rd_source *s, size_t room);
 
 #endif

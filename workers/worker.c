@@ -128,6 +128,8 @@ static void drain(struct worker *w, uint64_t ms)
 	w->stage = DRAINING;
 	rd_keeper_stop(w->keeper);
 	be_quiet(w);
+	if (w->divided != NULL)
+		rd_divided_leave(w->divided);
 	rd_timer_start(&w->deadline, ms);
 	rd_self_wake(&w->self);
 }

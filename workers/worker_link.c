@@ -69,7 +69,8 @@ static void agreed(void *arg, int err, const struct rd_meta *meta,
 	if (strcmp(w->epoch, meta->epoch) != 0)
 		rd_publisher_forget(w->publisher);
 	snprintf(w->epoch, sizeof(w->epoch), "%s", meta->epoch);
-	if (w->divided == NULL && rd_divided_wanted(&w->proc->cfg))
+	if (w->divided == NULL && w->stage == RUNNING &&
+	    rd_divided_wanted(&w->proc->cfg))
 		w->divided = rd_divided_new(&w->self, (unsigned)meta->slots,
 					    w->peers, w->paused, w->doorbell);
 	if (rd_team_join(w->redis, &w->proc->cfg, team_agreed, w) != RD_OK) {

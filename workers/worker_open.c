@@ -44,6 +44,7 @@ static void init_self(struct worker *w)
 	self->more = &w->more;
 	self->team = rd_slice_str(cfg->team);
 	rd_key_named(&self->team_key, cfg->prefix, "team", self->team);
+	rd_key_named(&self->roll_key, cfg->prefix, "roll", self->team);
 	rd_key_named(&self->dead_key, cfg->prefix, "dead", self->team);
 	self->policy = (struct rd_policy){
 	    .max_attempts = (uint32_t)cfg->max_attempts,
@@ -173,6 +174,7 @@ void rd_worker_close(struct worker *w)
 	rd_tls_free(&w->tls);
 	rd_uri_fini(&w->uri);
 	rd_buf_fini(&w->self.team_key);
+	rd_buf_fini(&w->self.roll_key);
 	rd_buf_fini(&w->self.dead_key);
 	rd_commit_free_spare(&w->self);
 	free(w->shared);

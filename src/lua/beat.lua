@@ -3,6 +3,7 @@
 --
 -- KEYS   1 zset of the team: member = worker, score = end of its lease (ms)
 --        2 zset of all teams: member = team, score = its latest beat (ms)
+--        3 counter of those who came and went, which rings where beats do not
 -- ARGV   1 the worker's name, 2 its lease (ms), 3 the team's name
 -- answer {now (ms), how long no lease counts as run out (ms, 0: they do),
 --         1 where the worker counted as dead before this beat,
@@ -27,6 +28,9 @@ elseif now - last > lease / 2 then
 	since = now
 end
 redis.call('ZADD', team, now, '=beat', since, '=since', now + lease, name)
+if mine == nil then
+	redis.pcall('INCR', KEYS[3])
+end
 -- Whatever somebody has put there instead, a worker goes on living.
 redis.pcall('ZADD', KEYS[2], now, ARGV[3])
 -- Those who have been dead for long are known by their pending entries.

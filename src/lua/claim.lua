@@ -7,7 +7,8 @@
 --        is the limit of one call), 5 the id after which to look ("-": from
 --        the start)
 -- answer {state, wait (ms), id to go on after ("": that was all), lost,
---         entries, id that the group was given last}
+--         entries, id that the group was given last, how many it was not
+--         given yet (0 where Redis does not tell)}
 --        state 1: done; 0: there is no such stream; -1: a later owner has
 --        planted its fence
 --        wait: the next one in order waits so long for its retry; -1: none
@@ -36,7 +37,7 @@ local function fields_of(row)
 end
 
 if redis.call('TYPE', stream).ok ~= 'stream' then
-	return {0, -1, '', {}, {}, '0-0'}
+	return {0, -1, '', {}, {}, '0-0', 0}
 end
 local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0')
 if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then
@@ -52,7 +53,7 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
 	if name == fence then
 		planted = true
 	elseif other and tonumber(other) > token then
-		return {-1, -1, '', {}, {}, '0-0'}
+		return {-1, -1, '', {}, {}, '0-0', 0}
 	elseif other or (name ~= me and string.sub(name, 1, 1) ~= '=') then
 		table.insert(gone, name)
 	end
@@ -109,12 +110,13 @@ for _, name in ipairs(gone) do
 	end
 end
 
-local last = '0-0'
+local last, behind = '0-0', 0
 for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
 	local g = fields_of(row)
 	if g.name == group then
 		last = g['last-delivered-id']
+		behind = g.lag or 0
 	end
 end
 return {1, wait, (seen == count and wait < 0) and after or '', lost, entries,
-	last}
+	last, behind}

@@ -40,6 +40,39 @@ local group, me, channel = ARGV[1], ARGV[2], ARGV[3]
 local fence, strict, first, last = ARGV[4], ARGV[5] == '1', ARGV[6], ARGV[7]
 local LAST = '18446744073709551615-18446744073709551615'
 local MAILBOX_MAX = 10000
+local plain = tonumber(ARGV[8])
+
+-- Was the fence taken down?  Asking by making one creates no second; where
+-- Redis refuses to make any (out of memory), they are looked through.
+local function is_fenced()
+	local r = redis.pcall('XGROUP', 'CREATECONSUMER', stream, group, fence)
+	if r == 1 then
+		redis.call('XGROUP', 'DELCONSUMER', stream, group, fence)
+	elseif type(r) == 'table' then
+		r = redis.pcall('XINFO', 'CONSUMERS', stream, group)
+		for _, row in ipairs(r) do
+			if row[2] == fence then
+				return false
+			end
+		end
+	end
+	return r ~= 0
+end
+
+-- While it stands, all that we were given and have not settled is ours, and
+-- settling twice changes nothing.  Most batches need no more than this.
+local fenced = is_fenced()
+if not fenced and #ARGV == plain + 9 then
+	redis.call('XACK', stream, group, unpack(ARGV, 9, plain + 8))
+	if redis.call('EXISTS', tries) == 1 then
+		for i = 9, plain + 8 do
+			local id = ARGV[i]
+			redis.pcall('HDEL', tries, id, id .. '!', id .. '@')
+		end
+	end
+	return {1}
+end
+
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local at = 7
@@ -153,23 +186,6 @@ local function entry_fault(e)
 		bad = bad or effect_fault(f)
 	end
 	return bad
-end
-
--- Was the fence taken down?  Asking by making one creates no second; where
--- Redis refuses to make any (out of memory), they are looked through.
-local function is_fenced()
-	local r = redis.pcall('XGROUP', 'CREATECONSUMER', stream, group, fence)
-	if r == 1 then
-		redis.call('XGROUP', 'DELCONSUMER', stream, group, fence)
-	elseif type(r) == 'table' then
-		r = redis.pcall('XINFO', 'CONSUMERS', stream, group)
-		for _, row in ipairs(r) do
-			if row[2] == fence then
-				return false
-			end
-		end
-	end
-	return r ~= 0
 end
 
 -- The ids between first and last that are pending under my name, as a set.
@@ -340,9 +356,7 @@ local function finish(e)
 	return 1
 end
 
--- Those that ask for nothing.  While the fence stands, all that we were given
--- and have not settled is ours, and settling twice changes nothing.
-local fenced = is_fenced()
+-- Those that ask for nothing.
 local mine = {}
 local function settle_plain()
 	local count = number()
@@ -369,12 +383,12 @@ end
 -- First everything is looked at, then everything is done.
 local exists = redis.call('TYPE', stream).ok == 'stream'
 if exists and not (fenced and strict) and
-    (fenced or tonumber(ARGV[8]) + 9 < #ARGV) then
+    (fenced or plain + 9 < #ARGV) then
 	mine = find_mine()
 end
 local perform = {done = finish, retry = retry, hold = hold, dead = bury}
 local before = at
-at = 8 + tonumber(ARGV[8])
+at = 8 + plain
 local entries, codes = {}, {}
 for i = 1, number() do
 	local e = read_entry()

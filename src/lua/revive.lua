@@ -103,4 +103,10 @@ redis.call('XCLAIM', stream, group, '=later', 0, id, 'RETRYCOUNT', 0, 'FORCE',
 	   'JUSTID')
 redis.pcall('HDEL', tries, id, id .. '!', id .. '@')
 redis.call('XDEL', dead, letter)
+-- Moving an entry is no change of the stream that would ring (doorbell.h).
+local ttl = redis.call('PTTL', stream)
+redis.call('PEXPIRE', stream, ttl > 0 and ttl or 86400000)
+if ttl < 0 then
+	redis.call('PERSIST', stream)
+end
 return {1, id}

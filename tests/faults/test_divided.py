@@ -4,7 +4,6 @@ stops, wakes up late, or is cut off at the worst moment."""
 import json
 import os
 import random
-import re
 import signal
 import socket
 import threading
@@ -12,128 +11,18 @@ import time
 
 import pytest
 
-from harness import (BUILD, alive, channel_key, eventually, exec_handler, holds,
+from divided import (TEAM, check_all, emitted, fleet, holder,  # noqa: F401
+                     lengths, make_known, names, owner, pending, put, redis_,
+                     store, wait_emitted, wait_shared, wait_shared_after_first)
+from harness import (alive, channel_key, eventually, exec_handler, holds,
                      process_state)
 from harness import run as run_verb
 from proxy import Proxy
-
-NUMBERS = BUILD / "tests/numbers.so"
-TEAM = "t"
-
-
-@pytest.fixture
-def redis_(run):
-    """Its channels are those of one test."""
-    return run.redis()
 
 
 @pytest.fixture
 def proxy(run, redis_):
     return run.add(Proxy(redis_.path))
-
-
-@pytest.fixture
-def store(redis_):
-    client = redis_.client()
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def fleet(run):
-    """Starts workers of numbers.so: fleet(redis, workers, flags...)."""
-    def start(redis, workers=2, *flags, consume="c:*", us=0, **more):
-        return run.daemon("--team", TEAM, "--consume", consume, "--handler",
-                          f"{NUMBERS}:{us}", "--discover", "500ms", *flags,
-                          redis=redis, gateways=0, workers=workers, **more)
-    return start
-
-
-def names(count):
-    return [f"c:{i}" for i in range(count)]
-
-
-def make_known(store, channels):
-    """As a publisher does, before its first XADD."""
-    pipe = store.pipeline(transaction=False)
-    for name in channels:
-        pipe.zadd("rd:channels", {name: 0})
-        pipe.xadd("rd:new", {"channel": name}, maxlen=10000)
-    pipe.execute()
-
-
-def put(store, channels, numbers, **order):
-    """{"n": n} into each of the channels, for each n."""
-    pipe = store.pipeline(transaction=False)
-    for n in numbers:
-        for name in channels:
-            pipe.xadd(channel_key(name), {"json": json.dumps({"n": n, **order})})
-    return [i.decode() for i in pipe.execute()]
-
-
-def lengths(store, channels):
-    pipe = store.pipeline(transaction=False)
-    for name in channels:
-        pipe.xlen(channel_key(f"out:{name}"))
-    return pipe.execute()
-
-
-def pending(store, channels):
-    """How many are with anybody, over all channels."""
-    pipe = store.pipeline(transaction=False)
-    for name in channels:
-        pipe.xpending(channel_key(name), TEAM)
-    return sum(r["pending"] for r in pipe.execute())
-
-
-def emitted(store, channel):
-    return [json.loads(f[b"json"])["n"]
-            for _, f in store.xrange(channel_key(f"out:{channel}"))]
-
-
-def wait_emitted(store, channels, count, deadline=30):
-    """So many in each; what is too much is seen later."""
-    eventually(lambda: all(n >= count for n in lengths(store, channels)),
-               deadline, f"not {count} from each", interval=0.05)
-
-
-def check_all(store, channels, numbers, ordered=True):
-    """Each emitted exactly once, in order, and nothing is left."""
-    eventually(lambda: pending(store, channels) == 0, what="some are pending")
-    for name in channels:
-        got = emitted(store, name)
-        assert (got if ordered else sorted(got)) == list(numbers), name
-    assert store.xlen(f"rd:dead:{TEAM}") == 0
-
-
-def owner(store, channel):
-    """(node, index) of the worker whose fence stands in the channel."""
-    for c in store.xinfo_consumers(channel_key(channel), TEAM):
-        found = re.fullmatch(r"=([\w.-]+):(\d+)\.(.+)\.(\d+)",
-                             c["name"].decode())
-        if found:
-            return found[1], int(found[2])
-    return None
-
-
-def owners(store, channels):
-    return {name: owner(store, name) for name in channels}
-
-
-def wait_shared(store, channels, count):
-    """So many workers own channels."""
-    return eventually(
-        lambda: (lambda o: o if None not in o.values() and
-                 len(set(o.values())) == count else None)(
-                     owners(store, channels)),
-        30, f"not {count} owners", interval=0.1)
-
-
-def holder(store, channel, entry):
-    """(consumer, deliveries) of a pending entry."""
-    found = store.xpending_range(channel_key(channel), TEAM, entry, entry, 1)
-    return (found[0]["consumer"].decode(), found[0]["times_delivered"]) \
-        if found else None
 
 
 def stopped(site):
@@ -204,13 +93,6 @@ def test_workers_stopped_past_their_lease_and_back(redis_, store, fleet, count):
     wait_shared(store, channels, 2)
     assert all(alive(p) for p in pids)
     assert site.stop() == 0
-
-
-def wait_shared_after_first(store, channels, count=2):
-    """One message has passed everywhere, and all workers have a part."""
-    put(store, channels, [0])
-    wait_emitted(store, channels, 1)
-    return wait_shared(store, channels, count)
 
 
 @pytest.mark.deadline(90)

@@ -34,7 +34,7 @@ def script(r, name, keys, args):
 
 
 def beat(r, name, lease=LEASE):
-    now, calm, lapsed, *rest = script(r, "beat", [TEAM, "rd:teams"],
+    now, calm, lapsed, *rest = script(r, "beat", [TEAM, "rd:teams", "rd:roll:t"],
                                       [name, lease, "t"])
     return now, calm, lapsed, dict(zip(rest[::2], rest[1::2]))
 
@@ -53,7 +53,11 @@ def due(r, me, count=1000, repair=0, fence=""):
 
 def claim(r, me, token, count=1000, after="-"):
     """state, wait, id to go on after, lost, entries, id given last"""
-    return script(r, "claim", [STREAM, TRIES], ["t", me, token, count, after])
+    *answer, behind = script(r, "claim", [STREAM, TRIES],
+                             ["t", me, token, count, after])
+    assert behind == (0 if answer[0] < 1 else r.xlen(STREAM) and next(
+        g.get("lag") or 0 for g in r.xinfo_groups(STREAM)))
+    return answer
 
 
 def read(r, me, token, count=10):
@@ -64,6 +68,10 @@ def read(r, me, token, count=10):
 
 def start(r, me, id_, starts):
     return script(r, "start", [STREAM, TRIES], ["t", me, id_, starts])
+
+
+def leave(r, me, token):
+    return script(r, "leave", [STREAM], ["t", me, f"={me}.{token}"])
 
 
 def forget(r, name):
@@ -858,6 +866,38 @@ def test_out_of_memory_takes_nothing_from_the_owner(r):
         r.config_set("maxmemory", 0)
     assert names(r) == ["=me.5", "me"]
     assert read(r, "me", 5) == (1, ids[1:])
+
+
+def test_what_was_not_begun_was_never_delivered(r):
+    ids = publish(r, 3)
+    claim(r, "me", 5)
+    take(r, "other", 1)
+    assert read(r, "me", 5) == (1, ids[1:])
+    assert leave(r, "me", 5) == 2
+    assert [p["times_delivered"] for p in r.xpending_range(
+        STREAM, "t", "-", "+", 10)] == [1, 0, 0]
+    assert [e[2] for e in claim(r, "new", 9)[4]] == [2, 1, 1]
+    # Who is not the owner any more has no say, nor who was none.
+    assert leave(r, "me", 5) == 0
+    assert leave(r, "new", 5) == 0
+    assert [e[2] for e in claim(r, "new", 9)[4]] == [2, 1, 1]
+    assert names(r) == ["=new.9", "new"]
+    r.xdel(STREAM, *ids)
+    assert leave(r, "new", 9) == 3
+    r.delete(STREAM)
+    assert leave(r, "new", 9) == 0
+    assert r.keys() == []
+
+
+def test_start_that_was_none_is_taken_back(r):
+    publish(r, 1)
+    a, = take(r, "me")
+    start(r, "me", a, 1)
+    start(r, "me", a, 2)
+    assert start(r, "me", a, 1) == 1
+    assert r.hgetall(TRIES) == {f"{a}!": "1"}
+    assert start(r, "me", a, 0) == 1
+    assert not r.exists(TRIES)
 
 
 def test_start_is_noted_once_and_only_for_our_own(r):

@@ -28,7 +28,7 @@ def script(r, name, keys, args):
 
 def beat(r, *names):
     for name in names:
-        script(r, "beat", [TEAM, "rd:teams"], [name, LEASE, "t"])
+        script(r, "beat", [TEAM, "rd:teams", "rd:roll:t"], [name, LEASE, "t"])
 
 
 def share(r, me, want=1, back=(), slots=SLOTS, dice=7):
