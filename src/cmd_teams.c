@@ -211,7 +211,8 @@ static int drop_groups(struct teams *s, struct rd_bulk *bulk, const char *team,
 
 static void drop_keys(struct teams *s, struct rd_bulk *bulk, const char *team)
 {
-	static const char *const kinds[] = {"slots", "dead", "conf", "team"};
+	static const char *const kinds[] = {"slots", "dead", "conf", "team",
+					    "roll"};
 	struct rd_redis *link = rd_ask_link(s->ask);
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {

@@ -2,8 +2,9 @@
 /*
  * herald.c -- what a supervisor itself says to Redis; see herald.h.
  *
- * A death is told by ZREM, which may be repeated, so what was in flight when
- * the link broke is simply sent again on the next connection.
+ * A death is told by ZREM, and by a step of the counter that the team's workers
+ * listen to.  Both may be repeated, so what was in flight when the link broke
+ * is simply sent again on the next connection.
  *
  * Not here: what others make of it (the worker's rescue), when a child counts
  * as dead (child.c).
@@ -44,6 +45,7 @@ struct death {
 	struct rd_list link;
 	struct rd_herald *herald; /* borrowed */
 	char *team;               /* owned: the key of the living */
+	char *roll;               /* owned: the key of the counter */
 	char *consumer;           /* owned */
 };
 
@@ -52,6 +54,7 @@ static void free_death(struct death *d)
 	rd_list_remove(&d->link);
 	d->herald->death_count--;
 	free(d->team);
+	free(d->roll);
 	free(d->consumer);
 	free(d);
 }
@@ -71,8 +74,10 @@ static void on_told(void *arg, int err, const struct rd_reply *reply)
 static void tell(struct death *d)
 {
 	/* A link that is down takes it when it is up. */
-	(void)!rd_redis_call(d->herald->link, on_told, d, "ZREM %s %s", d->team,
-			     d->consumer);
+	if (rd_redis_call(d->herald->link, NULL, NULL, "ZREM %s %s", d->team,
+			  d->consumer) == RD_OK)
+		(void)!rd_redis_call(d->herald->link, on_told, d, "INCR %s",
+				     d->roll);
 }
 
 void rd_herald_death(struct rd_herald *h, const char *team,
@@ -88,6 +93,8 @@ void rd_herald_death(struct rd_herald *h, const char *team,
 	d = rd_new(struct death);
 	d->herald = h;
 	d->team = rd_strdup(rd_buf_text(&key));
+	rd_key_named(&key, h->cfg->prefix, "roll", rd_slice_str(team));
+	d->roll = rd_strdup(rd_buf_text(&key));
 	d->consumer = rd_strdup(consumer);
 	rd_list_push(&h->deaths, &d->link);
 	h->death_count++;

@@ -10,6 +10,7 @@
  *	<prefix>:teams			zset: every team, score = last beat (ms)
  *	<prefix>:conf:<team>		hash: what it consumes, what is paused
  *	<prefix>:slots:<team>		hash: slot -> token and owner
+ *	<prefix>:roll:<team>		counter: workers that came and went
  *	<prefix>:dead:<team>		stream: dead letters
  *	<prefix>:gw:<gateway>		stream, expiring: mailbox of a gateway
  *	<prefix>:node:<id>		hash, expiring: a process about itself

@@ -175,6 +175,7 @@ static struct member *start_member(size_t n)
 	snprintf(m->self.name, sizeof(m->self.name), "n:%zu.%u", n,
 		 ++incarnation);
 	rd_key_named(&m->self.team_key, cfg.prefix, "team", m->self.team);
+	rd_key_named(&m->self.roll_key, cfg.prefix, "roll", m->self.team);
 	rd_timer_init(&m->drain, loop, drain, m);
 	m->peers = rd_peers_new(&m->self, &peers_ops, m);
 	m->leases = rd_leases_new(&m->self, SLOTS, &leases_ops, m);
@@ -201,6 +202,7 @@ static void end_member(struct member *m)
 	rd_peers_free(&m->peers);
 	rd_timer_stop(&m->drain);
 	rd_buf_fini(&m->self.team_key);
+	rd_buf_fini(&m->self.roll_key);
 	for (unsigned i = 0; i < SLOTS; i++)
 		if (m->token[i] != 0)
 			forget(m, i);
@@ -323,6 +325,7 @@ START_TEST(test_surplus)
 	wait_shared("two members");
 	end_member(&members[1]);
 	test_do(&redis, "ZREM rd:team:t %s", members[1].self.name);
+	test_do(&redis, "INCR rd:roll:t");
 	wait_shared("one member again");
 	oldest = last_token[0];
 	for (size_t i = 0; i < SLOTS; i++)
@@ -348,6 +351,7 @@ START_TEST(test_death)
 	end_member(&members[2]);
 	start = rd_clock_ms();
 	test_do(&redis, "ZREM rd:team:t %s", members[2].self.name);
+	test_do(&redis, "INCR rd:roll:t");
 	wait_shared("the dead one's slots");
 	ck_assert_uint_lt(rd_clock_ms() - start, 2000);
 	check_redis();
@@ -418,6 +422,7 @@ START_TEST(test_leave)
 	ck_assert_uint_eq(rd_leases_count(m->leases), 0);
 	end_member(m);
 	test_do(&redis, "ZREM rd:team:t %s", m->self.name);
+	test_do(&redis, "INCR rd:roll:t");
 	wait_shared("three members");
 	ck_assert_uint_eq(
 	    members[0].taken + members[1].taken + members[2].taken,
@@ -443,6 +448,7 @@ START_TEST(test_broken_links)
 		} else {
 			end_member(m);
 			test_do(&redis, "ZREM rd:team:t %s", m->self.name);
+			test_do(&redis, "INCR rd:roll:t");
 		}
 		test_turns(loop, 1 + round * 3);
 		id = test_client_id(&redis, cut->self.name);
