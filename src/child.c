@@ -112,7 +112,7 @@ static void child_spawn(struct rd_child *c)
 		return;
 	}
 	c->pid = pid;
-	c->killed = false;
+	c->killed = c->stale = false;
 	rd_log(RD_LOG_INFO, "child.start", "role=%s index=%d pid=%d", c->role,
 	       c->index, pid);
 	child_enter(c, RD_CHILD_STARTING, c->ready_within_ms);
@@ -149,7 +149,8 @@ static void child_wait(struct rd_child *c)
 	uint64_t age = was_ready ? c->now_ms - c->started_ms : 0;
 	int status = rd_child_exit_status(c);
 
-	if (was_ready && status == RD_EXIT_RECYCLE) {
+	if (was_ready && (status == RD_EXIT_RECYCLE ||
+			  (status == RD_EXIT_CONFIG && c->stale))) {
 		child_recycle(c);
 		return;
 	}

@@ -9,9 +9,10 @@
  * than 10 s, else after 0.2 s, doubling to 30 s, a fifth more or less by
  * chance; a life of 60 s makes up for all before.  One that says by its exit
  * status that its flags or its configuration are wrong is parked instead.  One
- * that was ready and says that it has done enough makes room for a successor:
- * that is no death, and nothing is waited for, except that the starts of such
- * a child are 0.2 s apart.
+ * that was ready and says that it has done enough, or that its settings are
+ * wrong where newer ones wait for its successor, makes room for that: this is
+ * no death, and nothing is waited for, except that the starts of such a child
+ * are 0.2 s apart.
  */
 #ifndef RD_SRC_CHILD_H
 #define RD_SRC_CHILD_H
@@ -78,6 +79,7 @@ struct rd_child {
 	unsigned deaths;     /* times that it has ended unasked */
 	bool ever_ready;     /* some life of it has been ready */
 	bool killed;         /* we have sent this process a signal to end it */
+	bool stale;          /* it has older settings than its successor */
 	/* The name of this life, never used twice; spawn makes it. */
 	char incarnation[RD_INCARNATION_LEN + 1];
 };

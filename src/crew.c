@@ -77,7 +77,7 @@ static void end_round(struct rd_crew *crew, const char *why)
 	rd_log(RD_LOG_WARN, "replace.abort", "role=%s index=%d why=%s",
 	       rd_role_name(squad->role), crew->away->child.index, why);
 	for (m = NULL; (m = rd_squad_next(squad, m)) != NULL;)
-		m->stale = false;
+		m->child.stale = false;
 }
 
 static struct rd_member *next_stale(struct rd_crew *crew)
@@ -85,7 +85,7 @@ static struct rd_member *next_stale(struct rd_crew *crew)
 	struct rd_member *m;
 
 	for (m = NULL; (m = next_member(crew, m)) != NULL;)
-		if (m->stale)
+		if (m->child.stale)
 			return m;
 	return NULL;
 }
@@ -100,9 +100,9 @@ static void end_wishes(struct rd_crew *crew)
 		bool settled = crew->away == NULL || crew->away->squad != squad;
 
 		for (m = NULL; (m = rd_squad_next(squad, m)) != NULL;)
-			settled &=
-			    !m->stale && (m->child.state == RD_CHILD_RUNNING ||
-					  rd_member_is_leaving(m));
+			settled &= !m->child.stale &&
+				   (m->child.state == RD_CHILD_RUNNING ||
+				    rd_member_is_leaving(m));
 		if (settled)
 			squad->replaces_team = false;
 	}
@@ -120,7 +120,7 @@ static void roll(void *arg)
 		return;
 	crew->away = NULL;
 	while ((m = next_stale(crew)) != NULL) {
-		m->stale = false;
+		m->child.stale = false;
 		if (rd_member_is_leaving(m))
 			continue;
 		crew->away = m;
@@ -138,7 +138,7 @@ void rd_crew_replace(struct rd_crew *crew, struct rd_squad *squad)
 	struct rd_member *m;
 
 	for (m = NULL; (m = rd_squad_next(squad, m)) != NULL;)
-		m->stale = true;
+		m->child.stale = true;
 	rd_task_defer(&crew->rolling, crew->loop);
 }
 

@@ -15,7 +15,6 @@ struct rd_member {
 	struct rd_timer alarm;  /* the child's */
 	int ready_fd;           /* owned: the ready byte comes here; or -1 */
 	struct rd_watch ready;  /* of ready_fd, while that is not -1 */
-	bool stale;             /* is to be replaced */
 	struct rd_task freeing;
 };
 

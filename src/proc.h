@@ -19,7 +19,6 @@
 #define RD_EXIT_OK          0
 #define RD_EXIT_FAILED      1
 #define RD_EXIT_RECYCLE     10
-#define RD_EXIT_RECYCLE     10 /* a worker makes room for a fresh one */
 #define RD_EXIT_USAGE       64
 #define RD_EXIT_UNAVAILABLE 69
 #define RD_EXIT_CONFIG      78

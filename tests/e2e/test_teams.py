@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness import PROGRAMS, eventually
+from harness import PROGRAMS, eventually, exec_handler, holds, xadd
 from harness import run as run_verb
 
 CONF = "rd:conf:audit"
@@ -15,7 +15,7 @@ SENTENCE = ("team audit consumes a, b (shared) in Redis, but a, c are "
 @pytest.fixture
 def agreed(store):
     """Somebody came first: a and b, shared."""
-    store.delete(CONF)
+    store.delete(CONF, "rd:team:audit")
     store.hset(CONF, mapping={"consume": "a\nb", "mode": "shared"})
     yield store
     store.delete(CONF)
@@ -119,3 +119,68 @@ def test_a_worker_replaces_what_its_team_consumes_when_told_to(
     # It is one of the team, and the team one of those that are known.
     eventually(lambda: agreed.zscore("rd:teams", "audit"))
     assert worker.stop() == 0
+
+
+# --- what is replaced while workers run ----------------------------------------
+
+def members(store):
+    return {m for m in store.zrange("rd:team:audit", 0, -1)
+            if not m.startswith(b"=")}
+
+
+def worker(run, server, directory, *words):
+    """A member of the team, on a machine of its own."""
+    directory.mkdir(exist_ok=True)
+    return run.process([PROGRAMS["worker"], *flags(server, directory),
+                        *words])
+
+
+def test_a_running_worker_hears_that_its_team_was_replaced(
+        run, agreed, server, tmp_path):
+    notes = tmp_path / "notes"
+    notes.touch()
+    old = worker(run, server, tmp_path / "1", "--consume", "b", "--consume",
+                 "a", "--handler", exec_handler("obey", "replaced", notes))
+    eventually(lambda: len(members(agreed)) == 1)
+    xadd(agreed, "a", json='{"n": 1, "do": "slow", "seconds": 1.5}')
+    eventually(notes.read_text)
+    new = worker(run, server, tmp_path / "2", "--consume", "c",
+                 "--replace-team")
+    new.wait_event("team.replaced", team="audit")
+    said = old.wait_event("worker.meta", 1, level="error")
+    assert said["error"] == (
+        "team audit consumes c (shared) in Redis, but a, b are configured "
+        "here; start with --replace-team to change it")
+    # It takes nothing more, and finishes what it has in hand.
+    xadd(agreed, "a", json='{"n": 2}')
+    assert old.wait() == 78
+    assert [f[b"json"] for _, f in agreed.xrange("rd:ch:replaced")] == [
+        b'{"n": 1}']
+    assert agreed.xpending("rd:ch:a", "audit")["pending"] == 0
+    # Whoever agrees stays.
+    holds(lambda: new.popen.poll() is None and len(members(agreed)) == 1, 0.5)
+
+
+def test_a_wish_to_replace_is_one_for_once(run, agreed, server, tmp_path):
+    """Two that were both told to would go on for ever."""
+    first = worker(run, server, tmp_path / "1", "--consume", "d",
+                   "--replace-team")
+    first.wait_event("team.replaced")
+    second = worker(run, server, tmp_path / "2", "--consume", "d",
+                    "--replace-team", "--ordered")
+    second.wait_event("team.replaced")
+    assert first.wait() == 78
+    assert "d (ordered) in Redis" in first.wait_event("worker.meta")["error"]
+    assert agreed.hgetall(CONF) == {b"consume": b"d", b"mode": b"ordered"}
+    holds(lambda: second.popen.poll() is None, 0.5)
+
+
+def test_what_was_removed_is_agreed_on_anew(run, agreed, server, tmp_path):
+    """By hand, or with all there was: those who run still agree."""
+    one = worker(run, server, tmp_path / "1", "--consume", "a", "--consume",
+                 "b")
+    eventually(lambda: len(members(agreed)) == 1)
+    agreed.delete(CONF)
+    eventually(lambda: agreed.hgetall(CONF) == {b"consume": b"a\nb",
+                                                b"mode": b"shared"})
+    assert one.popen.poll() is None

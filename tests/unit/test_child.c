@@ -309,6 +309,24 @@ START_TEST(test_recycle)
 }
 END_TEST
 
+/* Others have newer settings already: it ends by itself, and has them, too. */
+START_TEST(test_old_settings_make_room)
+{
+	start_ready();
+	world.child.stale = true;
+	pass(300);
+	end_as(EXITED(78));
+	STATE(RD_CHILD_STARTING);
+	ck_assert(!world.child.stale);
+	ck_assert_uint_eq(world.child.deaths, 0);
+	event(RD_CHILD_READY);
+	/* These are the newest. */
+	pass(300);
+	end_as(EXITED(78));
+	STATE(RD_CHILD_PARKED);
+}
+END_TEST
+
 /* While it is asked to end or to be replaced, that is what happens. */
 START_TEST(test_recycle_while_ending)
 {
@@ -478,6 +496,7 @@ int main(void)
 	    test_never_ready_is_killed,
 	    test_wrong_settings_park,
 	    test_recycle,
+	    test_old_settings_make_room,
 	    test_recycle_while_ending,
 	    test_stop_escalates,
 	    test_hurry,

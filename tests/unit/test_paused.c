@@ -17,7 +17,7 @@ static struct rd_loop *loop;
 static struct rd_redis *server;
 static struct rd_doorbell *doorbell;
 static struct rd_paused *paused;
-static int changes;
+static int changes, conf_changes;
 
 static void on_up(void *arg)
 {
@@ -46,7 +46,13 @@ static void on_changed(void *arg)
 	changes++;
 }
 
-static const struct rd_paused_ops paused_ops = {on_changed};
+static void on_conf_changed(void *arg)
+{
+	(void)arg;
+	conf_changes++;
+}
+
+static const struct rd_paused_ops paused_ops = {on_changed, on_conf_changed};
 
 static bool is_up(void *arg)
 {
@@ -66,7 +72,7 @@ static void setup(void)
 				.cfg = &cfg,
 				.redis = server,
 				.team = rd_slice_str("t")};
-	changes = 0;
+	changes = conf_changes = 0;
 	test_wait(loop, is_up, NULL, SOON, "links");
 	paused = rd_paused_open(&self, &paused_ops, NULL);
 }
@@ -175,6 +181,40 @@ START_TEST(test_another_redis)
 }
 END_TEST
 
+static bool conf_changes_are(void *arg)
+{
+	return conf_changes == *(int *)arg;
+}
+
+static void wait_conf_changes(int count)
+{
+	test_wait(loop, conf_changes_are, &count, SOON, "conf changes");
+}
+
+/* What the team consumes, and its mode; nothing else. */
+START_TEST(test_conf)
+{
+	test_do(&redis, "HSET rd:conf:t consume a mode shared");
+	rd_paused_bell(paused, doorbell);
+	wait_conf_changes(1);
+	test_do(&redis, "HSET rd:conf:t consume %b", "a\nb", (size_t)3);
+	wait_conf_changes(2);
+	test_do(&redis, "HSET rd:conf:t mode ordered");
+	wait_conf_changes(3);
+	test_do(&redis, "HSET rd:conf:t mode ordered pause:a 1");
+	wait_paused(a);
+	ck_assert_int_eq(conf_changes, 3);
+	/* Each time that the link comes up it is told once more. */
+	rd_paused_up(paused);
+	wait_conf_changes(4);
+	test_turns(loop, 50);
+	ck_assert_int_eq(conf_changes, 4);
+	test_do(&redis, "DEL rd:conf:t");
+	wait_conf_changes(5);
+	ck_assert(!is("a"));
+}
+END_TEST
+
 /* Names that no channel can have pause nothing and break nothing. */
 START_TEST(test_foreign)
 {
@@ -207,6 +247,7 @@ int main(void)
 	tcase_add_test(tc, test_bell);
 	tcase_add_test(tc, test_up);
 	tcase_add_test(tc, test_another_redis);
+	tcase_add_test(tc, test_conf);
 	tcase_add_test(tc, test_foreign);
 	return unit_run_case("paused", tc);
 }
