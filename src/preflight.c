@@ -12,6 +12,7 @@
 #include "src/preflight.h"
 #include "src/clock.h"
 #include "src/embedded.h"
+#include "src/glob.h"
 #include "src/mem.h"
 #include "src/proc.h"
 #include "src/role.h"
@@ -94,6 +95,51 @@ static bool check_sections(const struct checking *c)
 		rd_config_fini(&team);
 		rd_buf_fini(&text);
 	}
+	return go_on;
+}
+
+static bool consumes(const struct rd_config *team, const char *channel)
+{
+	for (int i = 0; i < team->consume.count; i++) {
+		struct rd_slice item = rd_slice_str(team->consume.items[i]);
+
+		if (rd_glob_is_pattern(item)
+			? rd_glob_match(item, rd_slice_str(channel))
+			: rd_slice_is(item, channel))
+			return true;
+	}
+	return false;
+}
+
+/* Where clients' requests go to handlers, somebody should be there to answer:
+ * rules and connect name them, and calls go to them without being named. */
+static bool check_events(const struct checking *c)
+{
+	struct rd_buf text = RD_BUF_INIT;
+	bool answered = false, go_on;
+
+	if (*c->cfg->events == '\0' || c->cfg->gateways == 0)
+		return true;
+	for (int i = 0; i < rd_config_team_count(c->cfg) && !answered; i++) {
+		struct rd_config team;
+
+		rd_config_team(c->cfg, i, &team);
+		answered = consumes(&team, c->cfg->events);
+		if (answered)
+			rd_buf_addf(&text, "%s, which team %s consumes",
+				    c->cfg->events, team.team);
+		rd_config_fini(&team);
+	}
+	if (!answered)
+		rd_buf_addf(&text,
+			    "handlers are asked through the channel %s, but no "
+			    "team of this configuration consumes it: what they "
+			    "are asked is refused unless workers elsewhere do",
+			    c->cfg->events);
+	go_on =
+	    tell(c, "events", answered ? RD_PREFLIGHT_OK : RD_PREFLIGHT_WARN,
+		 rd_buf_text(&text));
+	rd_buf_fini(&text);
 	return go_on;
 }
 
@@ -246,6 +292,6 @@ bool rd_preflight(const struct rd_config *cfg, bool running, rd_finding_fn *fn,
 {
 	struct checking c = {cfg, running, fn, arg};
 
-	return check_programs(&c) && check_sections(&c) &&
+	return check_programs(&c) && check_sections(&c) && check_events(&c) &&
 	       check_certificate(&c) && check_ports(&c) && check_redis(&c);
 }

@@ -131,15 +131,21 @@ static void wait_acked(const char *channel, const char *group)
 	} while (pending > 0);
 }
 
+static struct fleet_plan plan_of(const char *team, const char *consume,
+				 int workers)
+{
+	return (struct fleet_plan){.program = program,
+				   .handler = handler,
+				   .team = team,
+				   .consume = consume,
+				   .lease = "10s",
+				   .workers = workers};
+}
+
 static void start(struct fleet *f, const char *team, const char *consume,
 		  int workers)
 {
-	struct fleet_plan plan = {.program = program,
-				  .handler = handler,
-				  .team = team,
-				  .consume = consume,
-				  .lease = "10s",
-				  .workers = workers};
+	struct fleet_plan plan = plan_of(team, consume, workers);
 
 	fleet_start(f, &plan, &redis, NULL);
 }
@@ -265,8 +271,10 @@ static int pace(int channels, double seconds)
 	memset(&payload, BOARD_PLAIN, sizeof(payload));
 	payload.stamp.kind = BOARD_STAMP;
 	for (due = begin; due < end; due += 1.0 / RATE) {
-		if (due > now())
-			usleep((useconds_t)((due - now()) * 1e6) + 1);
+		double wait = due - now();
+
+		if (wait > 0)
+			usleep((useconds_t)(wait * 1e6) + 1);
 		payload.stamp.sent = now();
 		channel_name(channels, sent % channels, name);
 		test_do(&redis, "XADD rd:ch:%s * bin %b", name, payload.bytes,
@@ -423,14 +431,17 @@ static void print_takeover(const char *what, const char *kind, double *took,
 static void kill_workers(const char *kind, const char *consume,
 			 const char *channel)
 {
+	struct fleet_plan plan = plan_of("team", consume, 3);
 	double took[TAKEOVERS];
 	struct fleet f;
 
 	test_do(&redis, "FLUSHALL");
-	start(&f, "team", consume, 3);
+	make_known(10);
+	fleet_start(&f, &plan, &redis, NULL);
 	for (int i = 0; i < TAKEOVERS; i++) {
 		double at;
 
+		fleet_mend(&f, &plan, &redis);
 		give_held(&f, channel);
 		at = now();
 		kill(f.board->holder, SIGKILL);
@@ -454,16 +465,13 @@ static bool has_worker(const struct fleet *f, pid_t pid)
 /* Nobody sees the host die. */
 static double kill_host(const char *consume, const char *channel)
 {
-	struct fleet_plan plan = {.program = program,
-				  .handler = handler,
-				  .team = "team",
-				  .consume = consume,
-				  .lease = "2s",
-				  .workers = 2};
+	struct fleet_plan plan = plan_of("team", consume, 2);
 	struct fleet a, b;
 	double at, took;
 
+	plan.lease = "2s";
 	test_do(&redis, "FLUSHALL");
+	make_known(10);
 	fleet_start(&a, &plan, &redis, NULL);
 	fleet_start(&b, &plan, &redis, &a);
 	sleep(SETTLE_S);

@@ -53,7 +53,7 @@ static void exec_supervisor(const struct fleet *f,
 	die(plan->program);
 }
 
-static int print_log(const struct fleet *f)
+static void print_log(const struct fleet *f)
 {
 	char line[1024];
 	FILE *log;
@@ -62,7 +62,6 @@ static int print_log(const struct fleet *f)
 	log = fopen(line, "r");
 	while (log != NULL && fgets(line, sizeof(line), log) != NULL)
 		fputs(line, stderr);
-	return 0;
 }
 
 /* The living members of the team; "=..." are none (beat.lua). */
@@ -77,10 +76,24 @@ static long long members(struct test_redis *redis, const char *team)
 	return n;
 }
 
+/* Until the team has so many members. */
+static void wait_members(const struct fleet *f, struct test_redis *redis,
+			 const char *team, long long count)
+{
+	double end = now() + 60;
+
+	while (members(redis, team) != count) {
+		if (now() > end || waitpid(f->pid, NULL, WNOHANG) != 0) {
+			print_log(f);
+			die("the workers do not start");
+		}
+		usleep(2000);
+	}
+}
+
 void fleet_start(struct fleet *f, const struct fleet_plan *plan,
 		 struct test_redis *redis, const struct fleet *board)
 {
-	double end = now() + 30;
 	long long before = members(redis, plan->team);
 
 	*f = (struct fleet){.dir = "/tmp/rd-fleet-XXXXXX"};
@@ -94,13 +107,17 @@ void fleet_start(struct fleet *f, const struct fleet_plan *plan,
 		die("fork");
 	if (f->pid == 0)
 		exec_supervisor(f, plan, redis);
-	while (members(redis, plan->team) - before < plan->workers) {
-		if (now() > end || waitpid(f->pid, NULL, WNOHANG) != 0) {
-			print_log(f);
-			die("the workers do not start");
-		}
+	wait_members(f, redis, plan->team, before + plan->workers);
+}
+
+void fleet_mend(const struct fleet *f, const struct fleet_plan *plan,
+		struct test_redis *redis)
+{
+	pid_t pids[FLEET_WORKERS];
+
+	while (fleet_workers(f, pids) < plan->workers)
 		usleep(2000);
-	}
+	wait_members(f, redis, plan->team, plan->workers);
 }
 
 static bool is_worker(pid_t pid)

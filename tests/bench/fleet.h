@@ -34,6 +34,10 @@ struct fleet_plan {
  * its workers have joined the team. */
 void fleet_start(struct fleet *f, const struct fleet_plan *plan,
 		 struct test_redis *redis, const struct fleet *board);
+/* Waits until the dead of its workers have been replaced: nobody else is in the
+ * team. */
+void fleet_mend(const struct fleet *f, const struct fleet_plan *plan,
+		struct test_redis *redis);
 /* The pids of the living workers; how many. */
 int fleet_workers(const struct fleet *f, pid_t pids[FLEET_WORKERS]);
 /* Seconds of processor time of all of them. */

@@ -27,19 +27,13 @@ double now(void)
 
 double cpu_of(pid_t pid)
 {
-	unsigned long long user = 0, system = 0;
-	char path[64];
-	FILE *f;
+	struct timespec ts;
+	clockid_t clock;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "r");
-	if (f == NULL || fscanf(f,
-				"%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u "
-				"%*u %*u %*u %*u %llu %llu",
-				&user, &system) != 2)
-		die(path);
-	fclose(f);
-	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+	if (clock_getcpuclockid(pid, &clock) != 0 ||
+	    clock_gettime(clock, &ts) != 0)
+		die("the processor time of a process");
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 long rss_of(pid_t pid)

@@ -19,6 +19,7 @@ INSTALLED = """
     bin/redistribute
     libexec/redistribute/redistribute-gateway
     libexec/redistribute/redistribute-worker
+    libexec/redistribute/examples/example_server.so
     include/redistribute/handler.h
     share/pkgconfig/redistribute.pc
     share/redistribute/redistribute.conf

@@ -531,8 +531,18 @@ def test_version(server):
 def test_help_names_every_verb_and_every_flag():
     status, out, _ = run_verb("--help")
     assert status == 0
-    for word in ("start", "check", "status", "publish", "tail", "version"):
-        assert re.search(rf"^\s+{word}\b", out, re.M), word
+    verbs = re.findall(r'^\s+\{"(\w+)", ',
+                       (harness.REPO / "src/main.c").read_text(), re.M)
+    assert len(verbs) > 15
+    manual = (harness.REPO / "deploy/redistribute.8").read_text()
+    for word in verbs:
+        assert re.search(rf"^  {word} ", out, re.M), word
+        assert re.search(rf"^\.BR? .*\b{word}\b", manual, re.M), word
+        status, about, _ = run_verb("help", word)
+        assert status == 0, word
+        own = about.partition("\nFlags:\n")[2].partition("\nSettings")[0]
+        for flag in re.findall(r"^  (-[\w-]+)", own, re.M):
+            assert flag.replace("-", "\\-") in manual, (word, flag)
     status, out, _ = run_verb("start", "--help")
     assert status == 0
     names = re.findall(
@@ -631,6 +641,28 @@ def test_check_says_what_is_good_and_what_is_not(server, tmp_path):
     assert status == CONFIG and "/does/not/exist" in out + err
     status, out, _ = verb(server, "check", "--json", "--data-dir", tmp_path)
     assert status == 0 and json.loads(out)
+
+
+@pytest.mark.parametrize("flags, verdict, named", [
+    (["--rule", "room:* subscribe=handler"], "warn", "no team of this"),
+    (["--connect", "handler", "--consume", "audit"], "warn", "no team of this"),
+    (["--connect", "handler", "--consume", "asked"], "ok", "team workers"),
+    (["--connect", "handler", "--consume", "as*"], "ok", "team workers"),
+    (["--connect", "handler", "--gateways", "0"], None, None),
+])
+def test_handlers_that_nobody_runs_are_warned_of(run, server, tmp_path, flags,
+                                                 verdict, named):
+    status, out, err = verb(server, "check", "--json", "--data-dir", tmp_path,
+                            "--events", "asked", *flags)
+    assert status == 0, out + err
+    found = [c for c in json.loads(out)["checks"] if c["check"] == "events"]
+    assert [c["verdict"] for c in found] == ([verdict] if verdict else [])
+    assert not verdict or ("asked" in found[0]["text"] and
+                           named in found[0]["text"])
+    if verdict == "warn":
+        site = run.daemon("--events", "asked", *flags, redis=server)
+        said = site.log.find("preflight", what="events")
+        assert len(said) == 1 and named in said[0]["why"]
 
 
 def test_check_never_shows_a_password(run, tmp_path):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The examples of workers/README.md do what the page says."""
+"""The examples of workers/README.md do what the page says, and the tests that
+workers/PITFALLS.md names are there."""
 import json
 import re
 import shutil
@@ -58,3 +59,14 @@ def test_example_of_the_readme(run, server, channel, tmp_path, language):
     assert [(f[b"type"], json.loads(f[b"json"])) for _, f in invoices] == [
         (b"INVOICE", {"order": good, "total": 42})]
     assert store.xpending(channel_key(channel), team)["pending"] == 0
+
+
+def test_pitfalls_are_held_by_tests_that_exist():
+    page = (REPO / "workers/PITFALLS.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 34
+    named = re.findall(r"`((?:e2e|faults|unit)/[\w.]+)(?:::(\w+))?`", page)
+    assert len(named) > 50
+    for file, test in named:
+        text = (REPO / "tests" / file).read_text("utf-8")
+        assert not test or f"def {test}(" in text, (file, test)
