@@ -9,9 +9,9 @@
 static struct rd_rules *rules;
 static struct rd_buf why;
 
-static int parse(const char *events, char **lines, int count)
+static int parse(const char *events, const char *const *lines, int count)
 {
-	struct rd_strings list = {.items = lines, .count = count};
+	struct rd_strings list = {.items = (char **)lines, .count = count};
 
 	rd_rules_free(&rules);
 	rd_buf_clear(&why);
@@ -44,7 +44,7 @@ END_TEST
 
 START_TEST(test_the_first_rule_that_matches_holds)
 {
-	char *lines[] = {
+	const char *lines[] = {
 	    "room:vip  subscribe=handler\tpublish=nobody call=nobody",
 	    "room:* publish=handler",
 	    "  [ab]? subscribe=nobody ",
@@ -67,7 +67,8 @@ END_TEST
 
 START_TEST(test_the_channel_of_the_events_is_closed_to_clients)
 {
-	char *lines[] = {"* subscribe=anyone publish=anyone call=handler"};
+	const char *lines[] = {
+	    "* subscribe=anyone publish=anyone call=handler"};
 
 	ck_assert_int_eq(parse("ev", lines, 1), RD_OK);
 	for (int deed = 0; deed < RD_DEEDS; deed++) {
@@ -95,7 +96,7 @@ static const struct {
 
 START_TEST(test_a_wrong_rule_is_named)
 {
-	char *lines[] = {"fine publish=nobody", (char *)wrong[_i].line};
+	const char *lines[] = {"fine publish=nobody", wrong[_i].line};
 
 	ck_assert_int_eq(parse(wrong[_i].events, lines, 2), RD_ECONFIG);
 	ck_assert_ptr_null(rules);
