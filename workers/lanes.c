@@ -18,6 +18,7 @@
 
 #include <stdlib.h>
 
+#define GATHER_MS    30  /* while slots to be given back are gathered */
 #define SURE_LOOK_MS 100 /* between looks whether our lease is good again */
 
 /* One channel that matches. */
@@ -45,6 +46,7 @@ struct rd_lanes {
 	unsigned slot_count;
 	size_t count;           /* lanes */
 	struct rd_list hungry;  /* lanes that wait for room */
+	struct rd_timer gather; /* runs while revoked slots are gathered */
 	struct rd_timer unsure; /* runs while our lease is not good */
 };
 
@@ -57,7 +59,8 @@ static struct place *place_of(struct rd_lanes *ls, const struct rd_lane *lane)
 
 static void give_back(struct rd_lanes *ls, unsigned i)
 {
-	if (!ls->slots[i].revoked || ls->slots[i].lanes > 0)
+	if (!ls->slots[i].revoked || ls->slots[i].lanes > 0 ||
+	    rd_timer_pending(&ls->gather))
 		return;
 	ls->slots[i].ours = ls->slots[i].revoked = false;
 	rd_leases_release(ls->view.leases, i);
@@ -205,11 +208,24 @@ void rd_lanes_gained(struct rd_lanes *ls, unsigned i)
 		open_lane(ls, rd_list_item(pos, struct place, link));
 }
 
+/*
+ * Slots without channels could be given back at once, and whoever has just
+ * come would get nothing but those.  So for a moment they wait for the others.
+ */
 void rd_lanes_revoked(struct rd_lanes *ls, unsigned i)
 {
 	ls->slots[i].revoked = true;
 	close_slot(ls, i);
-	give_back(ls, i);
+	if (!rd_timer_pending(&ls->gather))
+		rd_timer_start(&ls->gather, GATHER_MS);
+}
+
+static void gathered(void *arg)
+{
+	struct rd_lanes *ls = arg;
+
+	for (unsigned i = 0; i < ls->slot_count; i++)
+		give_back(ls, i);
 }
 
 void rd_lanes_lost(struct rd_lanes *ls, unsigned i)
@@ -322,6 +338,7 @@ struct rd_lanes *rd_lanes_new(struct rd_self *self, unsigned slots)
 		rd_list_init(&ls->slots[i].places);
 	rd_map_init(&ls->places);
 	rd_list_init(&ls->hungry);
+	rd_timer_init(&ls->gather, self->loop, gathered, ls);
 	rd_timer_init(&ls->unsure, self->loop, unsure, ls);
 	return ls;
 }
@@ -339,6 +356,7 @@ void rd_lanes_free(struct rd_lanes **lanes)
 	*lanes = NULL;
 	if (ls == NULL)
 		return;
+	rd_timer_stop(&ls->gather);
 	rd_timer_stop(&ls->unsure);
 	while ((node = rd_map_next(&ls->places, NULL)) != NULL) {
 		struct place *p = rd_map_item(node, struct place, node);
