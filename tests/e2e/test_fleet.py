@@ -299,10 +299,14 @@ def test_roll_takes_one_at_a_time_of_all_teams(run, server, store, conf):
     site.send(signal.SIGUSR2)
     eventually(lambda: not any(alive(p) for p in before.values()), 30)
     settled(store, site, one=2, two=2)
-    events = [e for e in site.log.find() if e.speaker == site.pid and
-              e.get("event") in ("replace", "child.ready")]
-    order = [e["event"] for e in events[-8:]]
-    assert order == ["replace", "child.ready"] * 4
+
+    def order():
+        events = [e["event"] for e in site.log.find() if e.speaker == site.pid
+                  and e.get("event") in ("replace", "child.ready")]
+        return events[events.index("replace"):]
+    # A worker is of its team before its supervisor has heard that it is ready.
+    eventually(lambda: len(order()) >= 8, 10)
+    assert order() == ["replace", "child.ready"] * 4
 
 
 # --- signals and orders ------------------------------------------------------
