@@ -7,7 +7,8 @@
  * closed() as soon as nothing more can come or go, and what is left is ours
  * alone.
  *
- * Not here: bytes (conn_io.c), time limits (conns.c), frames (ws.c).
+ * Not here: bytes (conn_io.c), compression (conn_deflate.c), time limits
+ * (conns.c), frames (ws.c).
  */
 #include "gateway/conn_impl.h"
 #include "src/clock.h"
@@ -15,25 +16,22 @@
 
 #include <assert.h>
 
+/* Of an answer to a handshake, and what is said first: one allocation. */
+#define WELCOME_BYTES 512
+
 /* The only way from one state to another. */
 void rd_conn_enter(struct rd_conn *c, enum state state)
 {
-	c->state = state;
+	c->state = (uint8_t)state;
 	c->since_ms = rd_clock_ms();
 	rd_list_remove(&c->link);
 	rd_list_push(&c->conns->lists[state], &c->link);
 	if (state >= CLOSING)
 		c->corked = false;
-	if (state >= CLOSING && c->ops != NULL && rd_list_empty(&c->detach)) {
-		rd_list_push(&c->conns->detach, &c->detach);
-		rd_task_defer(&c->conns->reap, c->conns->loop);
-	}
-	if (state == ENDING)
+	if (state >= CLOSING)
 		rd_conn_dirty(c);
-	if (state == DEAD) {
-		rd_watch_stop(&c->watch);
+	if (state == DEAD)
 		rd_task_defer(&c->conns->reap, c->conns->loop);
-	}
 }
 
 void rd_conn_interest(struct rd_conn *c)
@@ -46,7 +44,10 @@ void rd_conn_interest(struct rd_conn *c)
 		what |= EV_READ;
 	if (c->blocked)
 		what |= EV_WRITE;
-	rd_watch_set(&c->watch, what);
+	if (rd_pollset_set(c->conns->sockets, c->fd, c, c->watched, what) !=
+	    RD_OK)
+		rd_conn_enter(c, DEAD);
+	c->watched = (uint8_t)what;
 }
 
 void rd_conn_close(struct rd_conn *c, uint16_t code, const char *reason)
@@ -116,13 +117,17 @@ void rd_conn_upgrade(struct rd_conn *c, const struct rd_http_request *req,
 		     const char *protocol, const struct rd_conn_ops *ops,
 		     void *arg)
 {
-	struct rd_buf out = RD_BUF_INIT;
+	struct rd_buf out = RD_BUF_INIT, extension = RD_BUF_INIT;
 
 	assert(c->state == HEAD);
-	rd_http_switch(&out, req->ws_key, protocol);
+	rd_ws_init(&c->ws, c->conns->limits.max_message);
+	rd_conn_agree(c, req, &extension);
+	rd_http_switch(&out, req->ws_key, protocol, rd_buf_slice(&extension));
+	rd_buf_room(&c->out, WELCOME_BYTES);
 	rd_conn_append(c, rd_buf_slice(&out));
 	rd_buf_fini(&out);
-	rd_ws_init(&c->ws, c->conns->limits.max_message);
+	rd_buf_fini(&extension);
+	rd_ws_max_fragments(&c->ws, c->conns->limits.max_fragments);
 	c->ops = ops;
 	c->arg = arg;
 	c->conns->counters.opened++;
@@ -134,8 +139,11 @@ void rd_conn_upgrade(struct rd_conn *c, const struct rd_http_request *req,
 static void got_message(struct rd_conn *c, bool binary,
 			const struct rd_ws_got *got)
 {
+	struct rd_slice payload = got->payload;
+
 	c->conns->counters.messages_in++;
-	c->ops->message(c->arg, binary, got->payload);
+	if (!got->compressed || rd_conn_inflate(c, !binary, &payload))
+		c->ops->message(c->arg, binary, payload);
 }
 
 static void got_ping(struct rd_conn *c, const struct rd_ws_got *got)
@@ -170,6 +178,17 @@ static void got_bad(struct rd_conn *c, const struct rd_ws_got *got)
 	rd_conn_give_up(c, got->code, got->why);
 }
 
+/* Pings and pongs cost us work, and nobody needs many of them. */
+static bool is_flood(struct rd_conn *c)
+{
+	if (rd_bucket_take(&c->pings, c->conns->limits.pings, rd_clock_us()) ==
+	    0)
+		return false;
+	c->conns->counters.ping_floods++;
+	rd_conn_give_up(c, 1008, "too many pings");
+	return true;
+}
+
 static void conn_got(struct rd_conn *c, enum rd_ws_event event,
 		     const struct rd_ws_got *got)
 {
@@ -187,7 +206,8 @@ static void conn_got(struct rd_conn *c, enum rd_ws_event event,
 		got_message(c, event == RD_WS_BINARY, got);
 		break;
 	case RD_WS_PING:
-		got_ping(c, got);
+		if (!is_flood(c))
+			got_ping(c, got);
 		break;
 	case RD_WS_CLOSE:
 		got_close(c, got);
@@ -196,9 +216,21 @@ static void conn_got(struct rd_conn *c, enum rd_ws_event event,
 		got_bad(c, got);
 		break;
 	case RD_WS_PONG:
+		(void)is_flood(c);
+		break;
 	case RD_WS_MORE:
 		break;
 	}
+}
+
+void rd_conn_account(struct rd_conn *c)
+{
+	size_t held = c->in.len;
+
+	if (c->ws.message != NULL)
+		held += c->ws.message->len;
+	c->conns->held += held - c->held;
+	c->held = held;
 }
 
 static void conn_feed(struct rd_conn *c, char *data, size_t len)
@@ -219,6 +251,7 @@ static void conn_feed(struct rd_conn *c, char *data, size_t len)
 	c->feeding = false;
 	if (len > 0 && c->state < CLOSING)
 		rd_buf_add(&c->in, data, len);
+	rd_conn_account(c);
 }
 
 /* Feeds what was kept back while its owner had paused it. */
@@ -245,11 +278,13 @@ void rd_conn_resume(struct rd_conn *c)
 	if (!c->paused)
 		return;
 	c->paused = false;
+	if (c->state == PINGED) /* it could not be heard */
+		rd_conn_enter(c, OPEN);
 	rd_conn_interest(c);
 	if (c->feeding || c->state >= CLOSING)
 		return;
 	if (c->in.len > 0 || (c->tls != NULL && rd_tls_pending(c->tls)))
-		rd_watch_fire(&c->watch, EV_READ);
+		rd_conn_again(c);
 }
 
 static void conn_head(struct rd_conn *c, char *data, size_t len)
@@ -261,6 +296,7 @@ static void conn_head(struct rd_conn *c, char *data, size_t len)
 	rd_buf_add(&c->in, data, len);
 	err = rd_http_parse(rd_buf_slice(&c->in), c->conns->limits.max_header,
 			    &req, &c->head_seen);
+	rd_conn_account(c);
 	if (err == RD_EAGAIN)
 		return;
 	if (err != RD_OK) {
@@ -282,6 +318,7 @@ static void conn_head(struct rd_conn *c, char *data, size_t len)
 	if (c->state == OPEN && head.len > 0)
 		conn_feed(c, rd_buf_data(&head), head.len);
 	rd_buf_fini(&head);
+	rd_conn_account(c);
 }
 
 static void conn_got_bytes(struct rd_conn *c, char *data, size_t len)
@@ -315,11 +352,13 @@ static void conn_readable(struct rd_conn *c)
 	} while (c->tls != NULL && rd_tls_pending(c->tls));
 }
 
-void rd_conn_event(void *arg, short what)
+void rd_conn_event(void *item, short what)
 {
-	struct rd_conn *c = arg;
+	struct rd_conn *c = item;
 
-	if ((what & EV_WRITE) && c->state != DEAD) {
+	if (c->state == DEAD)
+		return;
+	if (what & EV_WRITE) {
 		c->blocked = false;
 		rd_conn_flush(c);
 	}

@@ -11,7 +11,9 @@
 #ifndef RD_GATEWAY_CONN_H
 #define RD_GATEWAY_CONN_H
 
+#include "gateway/deflate.h"
 #include "gateway/http.h"
+#include "gateway/limits.h"
 #include "src/loop.h"
 
 struct rd_tls;
@@ -36,10 +38,17 @@ struct rd_conn_ops {
 
 /* Limits and counters of all connections of a process. */
 struct rd_conn_limits {
-	size_t max_header;  /* bytes of a request head */
-	size_t max_message; /* bytes of a message from a client */
+	size_t max_header;   /* bytes of a request head */
+	size_t max_message;  /* bytes of a message from a client, inflated */
+	bool compress;       /* agree on permessage-deflate, RFC 7692 */
+	int compress_level;  /* 1 to 9, see deflate.h */
+	size_t compress_min; /* bytes of a payload worth it */
 	size_t
-	    output_limit; /* bytes waiting for one client that make it full */
+	    output_limit;   /* bytes waiting for one client that make it full */
+	size_t max_buffers; /* bytes that all connections may hold */
+	size_t max_per_address; /* connections; 0: any number */
+	uint32_t max_fragments; /* frames of a message */
+	struct rd_pace pings;   /* of a client, pongs too */
 	uint64_t handshake_timeout_ms;
 	uint64_t ping_interval_ms;
 	uint64_t pong_timeout_ms;
@@ -51,10 +60,17 @@ struct rd_conn_limits {
 	X(handshake_timeouts, "clients too slow to open")                      \
 	X(bad_requests, "HTTP requests that were malformed")                   \
 	X(bad_frames, "clients that broke the protocol")                       \
-	X(too_large, "messages above max-message")                             \
+	X(too_large, "messages above max-message or max-fragments")            \
+	X(ping_floods, "clients above ping-rate")                              \
+	X(address_refusals, "connections above twice max-per-address")         \
+	X(buffers_full, "times that max-buffers was reached")                  \
+	X(buffers_cut, "connections ended because it was far exceeded")        \
 	X(pings, "pings sent")                                                 \
-	X(pong_timeouts, "clients that answered no ping")                      \
+	X(pong_timeouts, "clients that answered no ping, or took nothing")     \
 	X(messages_in, "messages received")                                    \
+	X(compressing, "WebSockets that agreed on compression")                \
+	X(inflated, "messages received compressed")                            \
+	X(bombs, "compressed messages that would grow beyond max-message")     \
 	X(bytes_in, "bytes received")                                          \
 	X(bytes_out, "bytes sent")                                             \
 	X(sends, "system calls that sent them")                                \
@@ -73,11 +89,21 @@ struct rd_conns *rd_conns_new(struct rd_loop *loop,
 void rd_conns_free(struct rd_conns **conns);
 size_t rd_conns_count(const struct rd_conns *conns);
 const struct rd_conn_counters *rd_conns_counters(const struct rd_conns *conns);
+/* Frames compressed, each counted once however many it went to. */
+const struct rd_deflate_sums *rd_conns_deflated(const struct rd_conns *conns);
 /* Bytes that wait for clients, of all together. */
 size_t rd_conns_waiting(const struct rd_conns *conns);
+/* Bytes that clients have sent and that make no message yet, or may not. */
+size_t rd_conns_held(const struct rd_conns *conns);
+/* Do both reach max_buffers?  Then nobody new should be let in. */
+bool rd_conns_are_full(const struct rd_conns *conns);
 
-/* Takes over a connected, non-blocking socket; tls is NULL for a plain one. */
-void rd_conn_open(struct rd_conns *conns, int fd, struct rd_tls *tls);
+/* Takes over a connected, non-blocking socket; tls is NULL for a plain one;
+ * peer is borrowed for the call. */
+void rd_conn_open(struct rd_conns *conns, int fd, struct rd_tls *tls,
+		  const struct sockaddr *peer);
+/* Has its address more connections than it may? */
+bool rd_conn_is_crowded(const struct rd_conn *c);
 
 /* Answers the request and ends.  type is NULL for no body; extra: further
  * header lines, or NULL. */
@@ -88,10 +114,14 @@ void rd_conn_upgrade(struct rd_conn *c, const struct rd_http_request *req,
 		     const char *protocol, const struct rd_conn_ops *ops,
 		     void *arg);
 
-/* Sends whole frames; dropped where the connection is closing.  They leave
- * together at the end of the turn. */
+/* Sends whole frames, compressed where that was agreed on and pays; dropped
+ * where the connection is closing.  They leave together at the end of the
+ * turn. */
 void rd_conn_send(struct rd_conn *c, struct rd_slice frames);
-/* Are output_limit bytes waiting?  If so, drained() will be called. */
+/* The same for frames that go to others, too. */
+void rd_conn_share(struct rd_conn *c, struct rd_shared *frames);
+/* Are output_limit bytes waiting, or more than its share where max_buffers is
+ * reached?  If so, drained() will be called. */
 bool rd_conn_full(struct rd_conn *c);
 /* Stops and starts the stream of messages; nothing is lost. */
 void rd_conn_pause(struct rd_conn *c);

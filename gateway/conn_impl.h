@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conn_impl.h -- the inside of a connection, for the three files it has:
+ * conn_impl.h -- the inside of a connection, for the four files it has:
  *
  *	conn.c		its life, from the request to the last frame
  *	conn_io.c	bytes in and out, plain or over TLS
+ *	conn_deflate.c	what is compressed of them
  *	conns.c		all of a process: time limits, flushing, freeing
  */
 #ifndef RD_GATEWAY_CONN_IMPL_H
@@ -11,6 +12,7 @@
 
 #include "gateway/conn.h"
 #include "gateway/ws.h"
+#include "src/pollset.h"
 #include "src/tls.h"
 
 #define RD_CONN_READ_BYTES 65536 /* of the read buffer that all share */
@@ -26,11 +28,9 @@ enum state {
 };
 
 struct rd_conn {
-	struct rd_watch watch;
-	struct rd_list link;           /* on the list of its state */
-	struct rd_list dirty;          /* on the list of those to be written */
-	struct rd_list detach;         /* on the list of those to be told */
-	struct rd_conns *conns;        /* borrowed */
+	struct rd_list link;    /* on the list of its state */
+	struct rd_list dirty;   /* on the list of those to be looked at */
+	struct rd_conns *conns; /* borrowed */
 	const struct rd_conn_ops *ops; /* borrowed; NULL after closed() */
 	void *arg;
 	struct rd_tls_io *tls; /* owned; NULL for a plain socket */
@@ -38,17 +38,25 @@ struct rd_conn {
 	struct rd_buf in;  /* HEAD: the request; later: held while paused */
 	struct rd_buf out; /* owned; not yet taken by the kernel */
 	size_t head_seen;  /* HEAD: bytes of in that were looked at */
-	uint64_t since_ms; /* when it came to its place in the list */
-	int fd;            /* owned */
-	enum state state;
-	bool paused;      /* by its owner: messages wait */
-	bool blocked;     /* the kernel takes no bytes at present */
-	bool notify;      /* drained() is owed */
-	bool peer_closed; /* the client's close frame came */
-	bool write_ended; /* ENDING: our end of the socket is shut */
-	bool feeding;     /* its messages are being handed out */
-	bool head_only;   /* HEAD: the answer goes without its body */
-	bool corked;      /* by its owner: nothing is written */
+	size_t held;       /* bytes of in and of an unfinished message */
+	struct rd_bucket pings; /* its pings and pongs */
+	uint32_t sent;          /* bytes that the kernel took, modulo 2^32 */
+	uint32_t taken;         /* of them, acknowledged when last looked at */
+	struct rd_address *address; /* shared; NULL: not counted */
+	uint64_t since_ms;          /* when it came to its place in the list */
+	int fd;                     /* owned */
+	uint8_t state;              /* enum state */
+	uint8_t watched;            /* what its socket is watched for */
+	uint8_t form;               /* enum rd_form: what was agreed on */
+	bool paused : 1;            /* by its owner: messages wait */
+	bool blocked : 1;           /* the kernel takes no bytes at present */
+	bool notify : 1;            /* drained() is owed */
+	bool peer_closed : 1;       /* the client's close frame came */
+	bool write_ended : 1;       /* ENDING: our end of the socket is shut */
+	bool feeding : 1;           /* its messages are being handed out */
+	bool head_only : 1;         /* HEAD: the answer goes without its body */
+	bool corked : 1;            /* by its owner: nothing is written */
+	bool again : 1;             /* to be read, though it may not be ready */
 };
 
 struct rd_conns {
@@ -57,17 +65,27 @@ struct rd_conns {
 	const struct rd_conn_ops *ops; /* borrowed */
 	void *arg;
 	struct rd_list lists[STATES];
-	struct rd_list dirty;
-	struct rd_list detach;
+	struct rd_pollset *sockets; /* owned; of all connections */
+	struct rd_list dirty;       /* to be looked at when the turn ends */
 	struct rd_task flush;
 	struct rd_task reap;
 	struct rd_timer tick;
 	struct rd_conn_counters counters;
 	size_t count;
 	size_t waiting; /* bytes in all out buffers */
+	size_t held;    /* bytes held of all */
+	bool full;      /* max_buffers was reached, when last looked at */
+	struct rd_addresses *addresses; /* owned; NULL: not counted */
+	struct rd_deflate *deflate;     /* owned; shared by all */
+	struct rd_inflate *inflate;     /* owned; the same */
+	struct rd_buf squeezed;         /* scratch: frames for one client */
 	char buffer[RD_CONN_READ_BYTES];
 };
 
+/* Is it on the way through what waits for it, since this was last asked? */
+bool rd_conn_takes_bytes(struct rd_conn *c);
+/* Adds up what it holds of its client's bytes. */
+void rd_conn_account(struct rd_conn *c);
 /* The only way from one state to another. */
 void rd_conn_enter(struct rd_conn *c, enum state state);
 /* Waits for what its state and buffers call for. */
@@ -76,11 +94,21 @@ void rd_conn_interest(struct rd_conn *c);
 void rd_conn_refuse(struct rd_conn *c, int status, const char *why);
 /* Closes without hope of an answer. */
 void rd_conn_give_up(struct rd_conn *c, uint16_t code, const char *reason);
-/* Its socket is ready. */
-void rd_conn_event(void *arg, short what);
+/* Agrees on compression where client and limits have it so; appends to out what
+ * tells the client, or nothing. */
+void rd_conn_agree(struct rd_conn *c, const struct rd_http_request *req,
+		   struct rd_buf *out);
+/* Inflates a message; false where that is not possible: then it is given up. */
+bool rd_conn_inflate(struct rd_conn *c, bool text,
+		     struct rd_slice *payload_inout);
+/* Its socket is ready; item is the connection. */
+void rd_conn_event(void *item, short what);
 
-/* It has something to write, or to end: at the end of the turn. */
+/* It is to be looked at, when the turn ends: something is to be written, read
+ * or ended. */
 void rd_conn_dirty(struct rd_conn *c);
+/* The same, and it is read then. */
+void rd_conn_again(struct rd_conn *c);
 /* Reads into buf: bytes, 0 at the end, RD_EAGAIN or RD_EIO. */
 long rd_conn_read(struct rd_conn *c, void *buf, size_t len);
 /* Puts bytes behind what waits to be sent; they leave at the turn's end. */

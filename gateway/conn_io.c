@@ -6,16 +6,26 @@
  * and output is allocated while the kernel or the turn's end keeps it waiting.
  * Frames are gathered during a turn of the loop and written by one system
  * call: that is worth a factor of ten to somebody who follows a busy channel.
+ * A large frame is not copied for that: it is written at once, together with
+ * what waits.  A copy for each of a thousand clients costs more than the
+ * kernel's own, because the memory that it goes to is never warm.
  */
 #include "gateway/conn_impl.h"
 
 #include <errno.h>
 #include <netdb.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* So much output does not wait for the end of the turn. */
 #define WRITE_EARLY 65536
+/* Nor does a frame that is so large: it would be copied, and gathering more
+ * behind it would save next to nothing. */
+#define WRITE_AT_ONCE 8192
+/* Nobody has a smaller share of max_buffers. */
+#define SHARE_MIN 4096
 
 /* Like read(2) and write(2), over TLS or not; RD_EAGAIN, RD_EIO. */
 long rd_conn_read(struct rd_conn *c, void *buf, size_t len)
@@ -36,15 +46,26 @@ long rd_conn_read(struct rd_conn *c, void *buf, size_t len)
 	return n;
 }
 
-static long conn_write(struct rd_conn *c, const void *buf, size_t len)
+/* Both, by one system call where that can be. */
+static long conn_write(struct rd_conn *c, struct rd_slice first,
+		       struct rd_slice second)
 {
+	struct iovec parts[] = {
+	    {(void *)(uintptr_t)first.data, first.len},
+	    {(void *)(uintptr_t)second.data, second.len},
+	};
+	const struct msghdr both = {.msg_iov = parts, .msg_iovlen = 2};
+	struct rd_slice one = first.len > 0 ? first : second;
 	short want = 0;
 	ssize_t n;
 
 	c->conns->counters.sends++;
 	if (c->tls != NULL)
-		return rd_tls_write(c->tls, buf, len, &want);
-	n = send(c->fd, buf, len, MSG_NOSIGNAL);
+		return rd_tls_write(c->tls, one.data, one.len, &want);
+	if (first.len > 0 && second.len > 0)
+		n = sendmsg(c->fd, &both, MSG_NOSIGNAL);
+	else
+		n = send(c->fd, one.data, one.len, MSG_NOSIGNAL);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? RD_EAGAIN : RD_EIO;
 	return n;
@@ -70,38 +91,75 @@ void rd_conn_drop(struct rd_conn *c, size_t n)
 		rd_buf_fini(&c->out);
 }
 
-static void conn_write_out(struct rd_conn *c)
+/* Writes what waits, and behind it these bytes, which are not copied; returns
+ * those of them that the kernel did not take. */
+static struct rd_slice conn_write_out(struct rd_conn *c, struct rd_slice bytes)
 {
-	while (c->out.len > 0) {
-		long n = conn_write(c, rd_buf_data(&c->out), c->out.len);
+	while (c->out.len + bytes.len > 0) {
+		size_t waited = c->out.len, behind = 0;
+		long n = conn_write(c, rd_buf_slice(&c->out), bytes);
 
 		if (n == RD_EAGAIN) {
 			c->blocked = true;
-			return;
+			return bytes;
 		}
 		if (n < 0) {
 			rd_conn_enter(c, DEAD);
-			return;
+			return bytes;
 		}
 		c->conns->counters.bytes_out += (uint64_t)n;
-		rd_conn_drop(c, (size_t)n);
+		c->sent += (uint32_t)n;
+		if ((size_t)n > waited)
+			behind = (size_t)n - waited;
+		rd_conn_drop(c, (size_t)n - behind);
+		bytes =
+		    (struct rd_slice){bytes.data + behind, bytes.len - behind};
 	}
 	c->blocked = false;
+	return bytes;
+}
+
+/* So many bytes make it full.  Where all of them together are too many, that
+ * is a fair share for whoever takes none at present. */
+static size_t output_limit(const struct rd_conn *c)
+{
+	const struct rd_conns *conns = c->conns;
+	size_t limit = conns->limits.output_limit, share;
+
+	if (!c->blocked ||
+	    conns->waiting + conns->held < conns->limits.max_buffers)
+		return limit;
+	share = conns->limits.max_buffers / conns->count;
+	if (share < SHARE_MIN)
+		share = SHARE_MIN;
+	return share < limit ? share : limit;
 }
 
 void rd_conn_flush(struct rd_conn *c)
 {
 	if (c->state == DEAD || c->corked)
 		return;
-	conn_write_out(c);
+	conn_write_out(c, (struct rd_slice){"", 0});
 	if (c->state == ENDING && c->out.len == 0)
 		conn_shut(c);
 	rd_conn_interest(c);
 	if (c->notify && c->ops != NULL && c->state < CLOSING &&
-	    c->out.len <= c->conns->limits.output_limit / 2) {
+	    c->out.len <= output_limit(c) / 2) {
 		c->notify = false;
 		c->ops->drained(c->arg);
 	}
+}
+
+bool rd_conn_takes_bytes(struct rd_conn *c)
+{
+	uint32_t before = c->taken;
+	int unsent = 0;
+
+	/* Of a socket, what its peer has not acknowledged. */
+	if (ioctl(c->fd, TIOCOUTQ, &unsent) != 0)
+		return false;
+	c->taken = c->sent - (uint32_t)unsent;
+	return (unsent > 0 || c->out.len > 0) && c->taken != before;
 }
 
 void rd_conn_dirty(struct rd_conn *c)
@@ -112,24 +170,29 @@ void rd_conn_dirty(struct rd_conn *c)
 	rd_task_defer(&c->conns->flush, c->conns->loop);
 }
 
-void rd_conn_append(struct rd_conn *c, struct rd_slice bytes)
+void rd_conn_again(struct rd_conn *c)
 {
-	rd_buf_addslice(&c->out, bytes);
-	c->conns->waiting += bytes.len;
-	if (c->out.len >= WRITE_EARLY && !c->blocked && !c->corked)
-		conn_write_out(c);
+	c->again = true;
 	rd_conn_dirty(c);
 }
 
-void rd_conn_send(struct rd_conn *c, struct rd_slice frames)
+void rd_conn_append(struct rd_conn *c, struct rd_slice bytes)
 {
-	if (c->state == OPEN || c->state == PINGED)
-		rd_conn_append(c, frames);
+	bool much =
+	    bytes.len >= WRITE_AT_ONCE || c->out.len + bytes.len >= WRITE_EARLY;
+
+	if (much && !c->blocked && !c->corked && c->state != DEAD)
+		bytes = conn_write_out(c, bytes);
+	if (c->state == DEAD)
+		return;
+	rd_buf_addslice(&c->out, bytes);
+	c->conns->waiting += bytes.len;
+	rd_conn_dirty(c);
 }
 
 bool rd_conn_full(struct rd_conn *c)
 {
-	if (c->out.len < c->conns->limits.output_limit)
+	if (c->out.len < output_limit(c))
 		return false;
 	if (!c->notify)
 		c->conns->counters.full++;

@@ -14,8 +14,78 @@
 #include <unistd.h>
 
 #define TICK_MS    100
+#define CUT_BATCH  64   /* connections ended in one tick, at most */
 #define CLOSING_MS 5000 /* for the client's answer to a close frame */
 #define ENDING_MS  2000 /* for the last bytes, and the client's end */
+
+/* What waits now does so because somebody does not read or write on. */
+static void conns_weigh(struct rd_conns *conns)
+{
+	bool full = conns->waiting + conns->held >= conns->limits.max_buffers;
+
+	if (full && !conns->full)
+		conns->counters.buffers_full++;
+	conns->full = full;
+}
+
+/* The connection that holds most, or NULL. */
+static struct rd_conn *find_largest(struct rd_conns *conns)
+{
+	struct rd_conn *largest = NULL;
+	struct rd_list *l;
+
+	for (int s = HEAD; s < DEAD; s++)
+		rd_list_each (l, &conns->lists[s]) {
+			struct rd_conn *c =
+			    rd_list_item(l, struct rd_conn, link);
+
+			if (largest == NULL ||
+			    c->out.len + c->held >
+				largest->out.len + largest->held)
+				largest = c;
+		}
+	return largest;
+}
+
+/* The last resort: those with most are ended until it is bearable. */
+static void conns_cut(struct rd_conns *conns)
+{
+	size_t limit = conns->limits.max_buffers;
+	struct rd_conn *c;
+
+	for (int i = 0; i < CUT_BATCH; i++) {
+		if (conns->waiting + conns->held <= limit + limit / 4 ||
+		    (c = find_largest(conns)) == NULL)
+			return;
+		conns->counters.buffers_cut++;
+		rd_conn_drop(c, c->out.len);
+		conns->held -= c->held;
+		c->held = 0;
+		rd_conn_enter(c, DEAD);
+	}
+}
+
+/* Tells its owner that nothing comes or goes any more. */
+static void conn_detach(struct rd_conn *c)
+{
+	const struct rd_conn_ops *ops = c->ops;
+
+	c->ops = NULL;
+	if (ops != NULL && ops->closed != NULL)
+		ops->closed(c->arg);
+}
+
+/* Something is to be read, written or ended. */
+static void conn_look(struct rd_conn *c)
+{
+	if (c->again) {
+		c->again = false;
+		rd_conn_event(c, EV_READ);
+	}
+	rd_conn_flush(c);
+	if (c->state >= CLOSING)
+		conn_detach(c);
+}
 
 static void conns_flush(void *arg)
 {
@@ -30,7 +100,8 @@ static void conns_flush(void *arg)
 		rd_list_push(&now, l);
 	}
 	for (struct rd_list *l; (l = rd_list_shift(&now)) != NULL;)
-		rd_conn_flush(rd_list_item(l, struct rd_conn, dirty));
+		conn_look(rd_list_item(l, struct rd_conn, dirty));
+	conns_weigh(conns);
 }
 
 static void conn_overdue(struct rd_conn *c)
@@ -45,15 +116,25 @@ static void conn_overdue(struct rd_conn *c)
 		break;
 	case OPEN:
 		if (c->paused) { /* it is us who do not listen */
-			rd_conn_enter(c, OPEN);
+			(void)rd_conn_takes_bytes(c);
+			rd_conn_enter(c, c->blocked ? PINGED : OPEN);
 			break;
 		}
+		(void)rd_conn_takes_bytes(c);
 		conns->counters.pings++;
 		rd_conn_append(c, ping);
 		if (c->state != DEAD)
 			rd_conn_enter(c, PINGED);
 		break;
 	case PINGED:
+		if (c->paused && !c->blocked) {
+			rd_conn_enter(c, OPEN);
+			break;
+		}
+		if (rd_conn_takes_bytes(c)) { /* the ping is behind them */
+			rd_conn_enter(c, PINGED);
+			break;
+		}
 		conns->counters.pong_timeouts++;
 		rd_conn_give_up(c, 1001, "no answer to a ping");
 		break;
@@ -86,6 +167,8 @@ static void conns_tick(void *arg)
 			conn_overdue(c);
 		}
 	}
+	conns_weigh(conns);
+	conns_cut(conns);
 	rd_timer_start(&conns->tick, TICK_MS);
 }
 
@@ -93,13 +176,13 @@ static void conn_free(struct rd_conn *c)
 {
 	rd_list_remove(&c->link);
 	rd_list_remove(&c->dirty);
-	rd_list_remove(&c->detach);
-	rd_watch_stop(&c->watch);
 	if (c->tls != NULL)
 		rd_tls_close(&c->tls);
 	close(c->fd);
 	c->conns->waiting -= c->out.len;
+	c->conns->held -= c->held;
 	c->conns->count--;
+	rd_address_leave(&c->address);
 	c->conns->counters.closed++;
 	rd_ws_fini(&c->ws);
 	rd_buf_fini(&c->in);
@@ -107,26 +190,17 @@ static void conn_free(struct rd_conn *c)
 	free(c);
 }
 
-/* Tells its owner that nothing comes or goes any more. */
-static void conn_detach(struct rd_conn *c)
-{
-	const struct rd_conn_ops *ops = c->ops;
-
-	c->ops = NULL;
-	if (ops != NULL && ops->closed != NULL)
-		ops->closed(c->arg);
-}
-
 static void conns_reap(void *arg)
 {
 	struct rd_conns *conns = arg;
-	struct rd_list *l;
 
-	while ((l = rd_list_shift(&conns->detach)) != NULL)
-		conn_detach(rd_list_item(l, struct rd_conn, detach));
-	while (!rd_list_empty(&conns->lists[DEAD]))
-		conn_free(rd_list_item(conns->lists[DEAD].next, struct rd_conn,
-				       link));
+	while (!rd_list_empty(&conns->lists[DEAD])) {
+		struct rd_conn *c =
+		    rd_list_item(conns->lists[DEAD].next, struct rd_conn, link);
+
+		conn_detach(c);
+		conn_free(c);
+	}
 }
 
 struct rd_conns *rd_conns_new(struct rd_loop *loop,
@@ -139,10 +213,15 @@ struct rd_conns *rd_conns_new(struct rd_loop *loop,
 	conns->limits = *limits;
 	conns->ops = ops;
 	conns->arg = arg;
+	if (limits->max_per_address > 0)
+		conns->addresses = rd_addresses_new(limits->max_per_address);
+	conns->deflate =
+	    rd_deflate_new(limits->compress_level, limits->compress_min);
+	conns->inflate = rd_inflate_new(limits->max_message);
 	for (int s = 0; s < STATES; s++)
 		rd_list_init(&conns->lists[s]);
 	rd_list_init(&conns->dirty);
-	rd_list_init(&conns->detach);
+	conns->sockets = rd_pollset_new(loop, rd_conn_event);
 	rd_task_init(&conns->flush, conns_flush, conns);
 	rd_task_init(&conns->reap, conns_reap, conns);
 	rd_timer_init(&conns->tick, loop, conns_tick, conns);
@@ -167,6 +246,11 @@ void rd_conns_free(struct rd_conns **conns_p)
 	rd_timer_stop(&conns->tick);
 	rd_task_cancel(&conns->flush);
 	rd_task_cancel(&conns->reap);
+	rd_pollset_free(&conns->sockets);
+	rd_addresses_free(&conns->addresses);
+	rd_deflate_free(&conns->deflate);
+	rd_inflate_free(&conns->inflate);
+	rd_buf_fini(&conns->squeezed);
 	free(conns);
 	*conns_p = NULL;
 }
@@ -176,9 +260,29 @@ size_t rd_conns_count(const struct rd_conns *conns)
 	return conns->count;
 }
 
+const struct rd_deflate_sums *rd_conns_deflated(const struct rd_conns *conns)
+{
+	return rd_deflate_sums(conns->deflate);
+}
+
 size_t rd_conns_waiting(const struct rd_conns *conns)
 {
 	return conns->waiting;
+}
+
+size_t rd_conns_held(const struct rd_conns *conns)
+{
+	return conns->held;
+}
+
+bool rd_conns_are_full(const struct rd_conns *conns)
+{
+	return conns->full;
+}
+
+bool rd_conn_is_crowded(const struct rd_conn *c)
+{
+	return rd_address_is_crowded(c->address);
 }
 
 const struct rd_conn_counters *rd_conns_counters(const struct rd_conns *conns)
@@ -186,10 +290,20 @@ const struct rd_conn_counters *rd_conns_counters(const struct rd_conns *conns)
 	return &conns->counters;
 }
 
-void rd_conn_open(struct rd_conns *conns, int fd, struct rd_tls *tls)
+void rd_conn_open(struct rd_conns *conns, int fd, struct rd_tls *tls,
+		  const struct sockaddr *peer)
 {
-	struct rd_conn *c = rd_new(struct rd_conn);
+	struct rd_address *address = NULL;
+	struct rd_conn *c;
 
+	if (conns->addresses != NULL &&
+	    rd_address_enter(conns->addresses, peer, &address) != RD_OK) {
+		conns->counters.address_refusals++;
+		close(fd);
+		return;
+	}
+	c = rd_new(struct rd_conn);
+	c->address = address;
 	c->conns = conns;
 	c->ops = conns->ops;
 	c->arg = conns->arg;
@@ -197,10 +311,10 @@ void rd_conn_open(struct rd_conns *conns, int fd, struct rd_tls *tls)
 	c->tls = tls == NULL ? NULL : rd_tls_accept(tls, fd);
 	rd_list_init(&c->link);
 	rd_list_init(&c->dirty);
-	rd_list_init(&c->detach);
-	rd_watch_init(&c->watch, conns->loop, fd, rd_conn_event, c);
 	conns->count++;
 	conns->counters.accepted++;
 	rd_conn_enter(c, HEAD);
-	rd_conn_interest(c);
+	/* Its request is often here already when those have been taken in who
+	 * came with it. */
+	rd_conn_again(c);
 }

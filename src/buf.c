@@ -26,12 +26,10 @@ void rd_buf_clear(struct rd_buf *b)
 	b->head = b->len = 0;
 }
 
-char *rd_buf_room(struct rd_buf *b, size_t n)
+char *rd_buf_make_room(struct rd_buf *b, size_t n)
 {
 	size_t cap = b->cap == 0 ? 64 : b->cap;
 
-	if (b->mem != NULL && b->head + b->len + n <= b->cap)
-		return b->mem + b->head + b->len;
 	/* Moving down is paid for by the bytes that were dropped. */
 	if (b->mem != NULL && b->head >= b->len && b->len + n <= b->cap) {
 		memmove(b->mem, b->mem + b->head, b->len);

@@ -41,9 +41,16 @@ static inline struct rd_slice rd_buf_slice(const struct rd_buf *b)
 				 b->len};
 }
 
+/* For rd_buf_room(), where there is no room. */
+char *rd_buf_make_room(struct rd_buf *b, size_t n);
 /* Room for n more bytes behind the last; returns where they go.  Count them
  * in with rd_buf_grew(). */
-char *rd_buf_room(struct rd_buf *b, size_t n);
+static inline char *rd_buf_room(struct rd_buf *b, size_t n)
+{
+	if (b->mem != NULL && b->head + b->len + n <= b->cap)
+		return b->mem + b->head + b->len;
+	return rd_buf_make_room(b, n);
+}
 static inline void rd_buf_grew(struct rd_buf *b, size_t n)
 {
 	b->len += n;

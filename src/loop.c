@@ -229,11 +229,6 @@ void rd_watch_stop(struct rd_watch *w)
 	rd_watch_set(w, 0);
 }
 
-void rd_watch_fire(struct rd_watch *w, short what)
-{
-	event_active(&w->ev, what, 0);
-}
-
 static void signal_fired(evutil_socket_t signo, short what, void *arg)
 {
 	struct rd_signal *s = arg;

@@ -71,8 +71,6 @@ void rd_watch_init(struct rd_watch *w, struct rd_loop *loop, int fd,
 /* From now on wait for these (EV_READ | EV_WRITE), level-triggered; 0: none. */
 void rd_watch_set(struct rd_watch *w, short what);
 void rd_watch_stop(struct rd_watch *w);
-/* As if the descriptor were ready for these: fn is called from the loop. */
-void rd_watch_fire(struct rd_watch *w, short what);
 
 /* A signal. */
 struct rd_signal {

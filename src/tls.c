@@ -10,15 +10,20 @@
  *
  * A context lets go of buffers that hold nothing, so an idle connection costs
  * some kilobytes instead of forty.  Sessions are resumed by tickets, which the
- * client keeps; the server-side cache is off.
+ * client keeps (one, and another whenever it uses it); the server-side cache is
+ * off.
  *
  * Not here: sockets, event loops, hashes (crypto.c).
  */
 #include "src/tls.h"
+#include "src/clock.h"
 #include "src/mem.h"
+#include "src/tickets.h"
 
 #include <event2/event.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -35,9 +40,9 @@ struct rd_tls {
 };
 
 struct rd_tls_io {
-	SSL *ssl;      /* owned */
-	bool broken;   /* no more calls than SSL_free() */
-	char why[256]; /* the last failure, in words; empty before */
+	SSL *ssl;    /* owned */
+	char *why;   /* owned: the last failure, in words; NULL before */
+	bool broken; /* no more calls than SSL_free() */
 };
 
 /* The first entry of the error queue in words; the queue is then empty. */
@@ -133,9 +138,96 @@ int rd_tls_server(const char *cert, const char *key, struct rd_tls **tls_out,
 	}
 	if (!read)
 		return refuse("the private key", key, &tls, why);
+	SSL_CTX_set_num_tickets(tls->ctx, 1);
 	*tls_out = tls;
 	return RD_OK;
 }
+
+/* ---- tickets ---- */
+
+/* What a server's context holds for its tickets. */
+struct ticketing {
+	struct rd_tickets *keys; /* owned */
+	EVP_CIPHER *cipher;      /* owned */
+};
+
+static void ticketing_free(void *parent, void *ptr, CRYPTO_EX_DATA *data,
+			   int index, long argl, void *argp)
+{
+	struct ticketing *t = ptr;
+
+	(void)parent;
+	(void)data;
+	(void)index;
+	(void)argl;
+	(void)argp;
+	if (t == NULL)
+		return;
+	rd_tickets_free(&t->keys);
+	EVP_CIPHER_free(t->cipher);
+	free(t);
+}
+
+static int ticketing_index(void)
+{
+	static int index = -1;
+
+	if (index < 0)
+		index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL,
+						 ticketing_free);
+	return index;
+}
+
+/* OpenSSL asks by which key a ticket shall be written, or can be read: 0 where
+ * it cannot, 2 where the client shall have a new one in its place. */
+static int ticket_key(SSL *ssl, unsigned char name[RD_TICKET_NAME],
+		      unsigned char *iv, EVP_CIPHER_CTX *cipher,
+		      EVP_MAC_CTX *mac, int writing)
+{
+	const struct ticketing *t =
+	    SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), ticketing_index());
+	uint64_t unix_s = rd_clock_wall_ms() / 1000;
+	const struct rd_ticket_key *key;
+	OSSL_PARAM params[3];
+	bool old = false;
+
+	if (writing) {
+		key = rd_tickets_now(t->keys, unix_s);
+		memcpy(name, key->name, RD_TICKET_NAME);
+		if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(t->cipher)) != 1)
+			return -1;
+	} else {
+		key = rd_tickets_find(t->keys, unix_s, name, &old);
+		if (key == NULL)
+			return 0;
+	}
+	params[0] = OSSL_PARAM_construct_octet_string(
+	    OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)key->mac, sizeof(key->mac));
+	params[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
+						     (char[]){"SHA256"}, 0);
+	params[2] = OSSL_PARAM_construct_end();
+	if (EVP_CipherInit_ex2(cipher, t->cipher, key->cipher, iv, writing,
+			       NULL) != 1 ||
+	    EVP_MAC_CTX_set_params(mac, params) != 1)
+		return -1;
+	/* TLS 1.3 wants a ticket to be used once. */
+	return old || (!writing && SSL_version(ssl) >= TLS1_3_VERSION) ? 2 : 1;
+}
+
+void rd_tls_share_tickets(struct rd_tls *tls, const char *data_dir)
+{
+	struct ticketing *t = rd_new(struct ticketing);
+
+	t->keys = rd_tickets_new(data_dir);
+	t->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+	if (t->cipher == NULL ||
+	    SSL_CTX_set_ex_data(tls->ctx, ticketing_index(), t) != 1)
+		abort(); /* out of memory, or a broken OpenSSL */
+	SSL_CTX_set_timeout(tls->ctx, RD_TICKET_PERIOD_S);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(tls->ctx, ticket_key);
+}
+
+/* ---- clients ---- */
 
 int rd_tls_client(const char *ca, struct rd_tls **tls_out, struct rd_buf *why)
 {
@@ -204,8 +296,7 @@ struct rd_tls_io *rd_tls_connect(struct rd_tls *tls, int fd, const char *host)
 	if (ok != 1) {
 		ERR_clear_error();
 		io->broken = true;
-		snprintf(io->why, sizeof(io->why),
-			 "the host name cannot be checked");
+		io->why = rd_strdup("the host name cannot be checked");
 	}
 	SSL_set_connect_state(io->ssl);
 	return io;
@@ -222,6 +313,7 @@ void rd_tls_close(struct rd_tls_io **io_ptr)
 		SSL_shutdown(io->ssl);
 	ERR_clear_error();
 	SSL_free(io->ssl);
+	free(io->why);
 	free(io);
 	*io_ptr = NULL;
 }
@@ -229,17 +321,20 @@ void rd_tls_close(struct rd_tls_io **io_ptr)
 static void explain(struct rd_tls_io *io, int saved_errno)
 {
 	long verify = SSL_get_verify_result(io->ssl);
+	char words[256];
 
 	if (verify != X509_V_OK)
-		snprintf(io->why, sizeof(io->why),
+		snprintf(words, sizeof(words),
 			 "the certificate was refused: %s",
 			 X509_verify_cert_error_string(verify));
 	else if (ERR_peek_error() != 0)
-		reason(io->why, sizeof(io->why));
+		reason(words, sizeof(words));
 	else
-		snprintf(io->why, sizeof(io->why), "%s",
+		snprintf(words, sizeof(words), "%s",
 			 saved_errno == 0 ? "the peer ended the handshake"
 					  : strerror(saved_errno));
+	free(io->why);
+	io->why = rd_strdup(words);
 }
 
 /* What a call that moved no bytes means. */
@@ -309,7 +404,7 @@ long rd_tls_write(struct rd_tls_io *io, const void *buf, size_t len,
 
 const char *rd_tls_why(const struct rd_tls_io *io)
 {
-	return io->why[0] == '\0' ? "the peer has ended" : io->why;
+	return io->why == NULL ? "the peer has ended" : io->why;
 }
 
 bool rd_tls_pending(const struct rd_tls_io *io)

@@ -3,7 +3,7 @@
  * tls.h -- TLS contexts and connections; with crypto.c the only OpenSSL user.
  *
  * TLS 1.2 and up, the library's default ciphers, buffers released when idle
- * (SSL_MODE_RELEASE_BUFFERS), session tickets on.
+ * (SSL_MODE_RELEASE_BUFFERS), session tickets on, no early data.
  */
 #ifndef RD_SRC_TLS_H
 #define RD_SRC_TLS_H
@@ -25,6 +25,9 @@ RD_MUST_CHECK int rd_tls_server(const char *cert, const char *key,
 /* Client side: trusts ca (PEM), or the system's store where ca is "". */
 RD_MUST_CHECK int rd_tls_client(const char *ca, struct rd_tls **tls_out,
 				struct rd_buf *why);
+/* Server side: whoever was here may come back with less ado, also to another
+ * process that shares this data directory; see tickets.h. */
+void rd_tls_share_tickets(struct rd_tls *tls, const char *data_dir);
 /* Connections keep their own hold of what they need. */
 void rd_tls_free(struct rd_tls **tls);
 
