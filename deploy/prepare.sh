@@ -23,6 +23,7 @@ needs_build() {
 	need '=msgpack-c.pc|=msgpack.pc' 'libmsgpack-c-dev|libmsgpack-dev'
 	need =jansson.pc libjansson-dev
 	need =inih.pc libinih-dev
+	need =zlib.pc zlib1g-dev
 	need =check.pc check
 }
 

@@ -21,5 +21,8 @@ void rd_ws_accept(struct rd_slice key, char out[RD_WS_ACCEPT_TEXT]);
 
 /* Fills with bytes that nobody can foretell.  Aborts where there are none. */
 void rd_random(void *out, size_t len);
+/* Writes so many random hexadecimal digits, an even number up to 64, and a
+ * NUL. */
+void rd_random_name(char *out, size_t digits);
 
 #endif

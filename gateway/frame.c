@@ -2,38 +2,13 @@
 /*
  * frame.c -- replies and pushes as whole WebSocket frames; see frame.h.
  *
- * The frame's header needs the payload's length, which is known last: room for
- * the longest header is left in front, and what is not needed of it is closed
- * up at the end.
+ * One function for each thing that can be said, in either codec.
  *
- * Not here: messages and their payloads (frame_message.c).
+ * Not here: messages and their payloads (frame_message.c), the frame itself
+ * (ws_out.c), compressing it (deflate.c).
  */
 #include "gateway/frame_impl.h"
 #include "gateway/ws.h"
-
-#define HEADER_MAX 10 /* of an unmasked frame, RFC 6455 section 5.2 */
-
-/* Where the frame starts in out; end wants it back. */
-size_t rd_frame_begin(struct rd_buf *out)
-{
-	size_t start = out->len;
-
-	rd_buf_room(out, HEADER_MAX);
-	rd_buf_grew(out, HEADER_MAX);
-	return start;
-}
-
-void rd_frame_end(struct rd_buf *out, size_t start, int opcode)
-{
-	char header[HEADER_MAX];
-	size_t payload = out->len - start - HEADER_MAX;
-	size_t len = rd_ws_header(header, opcode, payload);
-	char *at = rd_buf_data(out) + start;
-
-	memmove(at + len, at + HEADER_MAX, payload);
-	memcpy(at, header, len);
-	rd_buf_cut(out, start + len + payload);
-}
 
 int rd_frame_opcode(enum rd_codec codec)
 {
@@ -75,10 +50,26 @@ static void member_offset(struct rd_writer *w, const char *name,
 	rd_frame_id(w, offset);
 }
 
+static void member_count(struct rd_writer *w, const char *name, uint64_t count)
+{
+	rd_writer_name(w, name);
+	if (count == RD_COUNT_UNKNOWN)
+		rd_writer_null(w);
+	else
+		rd_writer_uint(w, count);
+}
+
+/* Two members. */
+static void member_position(struct rd_writer *w, struct rd_position at)
+{
+	member_offset(w, "offset", at.id);
+	member_count(w, "count", at.count);
+}
+
 void rd_frame_welcome(struct rd_buf *out, enum rd_codec codec,
 		      const struct rd_welcome *welcome)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_writer(codec, out);
 
 	rd_writer_map(&w, 8);
@@ -95,7 +86,7 @@ void rd_frame_welcome(struct rd_buf *out, enum rd_codec codec,
 	member_uint(&w, "subscriptions", welcome->max_subscriptions);
 	rd_writer_map_end(&w);
 	rd_writer_map_end(&w);
-	rd_frame_end(out, start, rd_frame_opcode(codec));
+	rd_ws_end(out, start, rd_frame_opcode(codec));
 }
 
 /* {"id":N,"ok":{ ... n members */
@@ -115,18 +106,18 @@ void rd_frame_end_ok(struct rd_writer *w, size_t start)
 {
 	rd_writer_map_end(w);
 	rd_writer_map_end(w);
-	rd_frame_end(w->out, start, rd_frame_opcode(w->codec));
+	rd_ws_end(w->out, start, rd_frame_opcode(w->codec));
 }
 
 void rd_frame_subscribed(struct rd_buf *out, enum rd_codec codec, uint64_t id,
-			 struct rd_slice channel, struct rd_id offset,
+			 struct rd_slice channel, struct rd_position at,
 			 const char *epoch, bool already)
 {
-	size_t start = rd_frame_begin(out);
-	struct rd_writer w = rd_frame_ok(out, codec, id, already ? 4 : 3);
+	size_t start = rd_ws_begin(out);
+	struct rd_writer w = rd_frame_ok(out, codec, id, already ? 5 : 4);
 
 	rd_frame_channel(&w, channel);
-	member_offset(&w, "offset", offset);
+	member_position(&w, at);
 	rd_frame_text(&w, "epoch", epoch);
 	if (already) {
 		rd_writer_name(&w, "already");
@@ -138,7 +129,7 @@ void rd_frame_subscribed(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 void rd_frame_unsubscribed(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 			   struct rd_slice channel)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_frame_ok(out, codec, id, 1);
 
 	rd_frame_channel(&w, channel);
@@ -148,7 +139,7 @@ void rd_frame_unsubscribed(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 void rd_frame_published(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 			struct rd_id offset)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_frame_ok(out, codec, id, 1);
 
 	member_offset(&w, "offset", offset);
@@ -158,7 +149,7 @@ void rd_frame_published(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 void rd_frame_pong(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 		   uint64_t time_ms)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_frame_ok(out, codec, id, 1);
 
 	member_uint(&w, "time", time_ms);
@@ -167,9 +158,9 @@ void rd_frame_pong(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 
 void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
 		    const struct rd_request *req, enum rd_fault fault,
-		    const char *why)
+		    const char *why, uint64_t after_ms)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_writer(codec, out);
 
 	rd_writer_map(&w, 2);
@@ -179,71 +170,72 @@ void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
 	else
 		rd_writer_null(&w);
 	rd_writer_name(&w, "error");
-	rd_writer_map(&w, 3);
+	rd_writer_map(&w, after_ms > 0 ? 4 : 3);
 	rd_frame_text(&w, "code", rd_fault_code(fault));
 	rd_frame_text(&w, "message", why);
 	rd_writer_name(&w, "retry");
 	rd_writer_bool(&w, rd_fault_retry(fault));
+	if (after_ms > 0)
+		member_uint(&w, "after", after_ms);
 	rd_writer_map_end(&w);
 	rd_writer_map_end(&w);
-	rd_frame_end(out, start, rd_frame_opcode(codec));
+	rd_ws_end(out, start, rd_frame_opcode(codec));
 }
 
 void rd_frame_gap(struct rd_buf *out, enum rd_codec codec,
-		  struct rd_slice channel, struct rd_id from,
-		  const struct rd_id *first, const char *epoch)
+		  struct rd_slice channel, const struct rd_gap *gap,
+		  const char *epoch)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_writer(codec, out);
 
-	rd_writer_map(&w, 6);
+	rd_writer_map(&w, 7);
 	rd_frame_text(&w, "push", "gap");
 	rd_frame_channel(&w, channel);
-	member_offset(&w, "from", from);
-	rd_writer_name(&w, "first");
-	if (first != NULL)
-		rd_frame_id(&w, *first);
+	member_offset(&w, "from", gap->from);
+	if (rd_id_cmp(gap->first, RD_ID_ZERO) != 0)
+		member_offset(&w, "first", gap->first);
 	else
-		rd_writer_null(&w);
-	rd_writer_name(&w, "lost");
-	rd_writer_null(&w);
+		rd_frame_text(&w, "first", NULL);
+	member_count(&w, "lost", gap->lost);
+	member_count(&w, "count", gap->count);
 	rd_frame_text(&w, "epoch", epoch);
 	rd_writer_map_end(&w);
-	rd_frame_end(out, start, rd_frame_opcode(codec));
+	rd_ws_end(out, start, rd_frame_opcode(codec));
 }
 
 void rd_frame_drain(struct rd_buf *out, enum rd_codec codec, uint64_t after_ms)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_writer(codec, out);
 
 	rd_writer_map(&w, 2);
 	rd_frame_text(&w, "push", "drain");
 	member_uint(&w, "after", after_ms);
 	rd_writer_map_end(&w);
-	rd_frame_end(out, start, rd_frame_opcode(codec));
+	rd_ws_end(out, start, rd_frame_opcode(codec));
 }
 
 void rd_frame_subscription(struct rd_buf *out, enum rd_codec codec,
-			   struct rd_slice channel, struct rd_id offset,
+			   struct rd_slice channel, struct rd_position at,
 			   const char *epoch)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_writer(codec, out);
 
-	rd_writer_map(&w, 4);
+	rd_writer_map(&w, 5);
 	rd_frame_text(&w, "push", "subscribed");
 	rd_frame_channel(&w, channel);
-	member_offset(&w, "offset", offset);
+	member_position(&w, at);
 	rd_frame_text(&w, "epoch", epoch);
 	rd_writer_map_end(&w);
-	rd_frame_end(out, start, rd_frame_opcode(codec));
+	rd_ws_end(out, start, rd_frame_opcode(codec));
 }
 
 void rd_frame_subscription_end(struct rd_buf *out, enum rd_codec codec,
 			       struct rd_slice channel, const char *reason)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_writer(codec, out);
 
 	rd_writer_map(&w, 3);
@@ -251,5 +243,5 @@ void rd_frame_subscription_end(struct rd_buf *out, enum rd_codec codec,
 	rd_frame_channel(&w, channel);
 	rd_frame_text(&w, "reason", reason);
 	rd_writer_map_end(&w);
-	rd_frame_end(out, start, rd_frame_opcode(codec));
+	rd_ws_end(out, start, rd_frame_opcode(codec));
 }

@@ -27,7 +27,7 @@ void rd_frame_welcome(struct rd_buf *out, enum rd_codec codec,
 
 /* Replies. */
 void rd_frame_subscribed(struct rd_buf *out, enum rd_codec codec, uint64_t id,
-			 struct rd_slice channel, struct rd_id offset,
+			 struct rd_slice channel, struct rd_position at,
 			 const char *epoch, bool already);
 void rd_frame_unsubscribed(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 			   struct rd_slice channel);
@@ -38,21 +38,22 @@ void rd_frame_pong(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 /* What a handler has answered to a call. */
 void rd_frame_called(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 		     const struct rd_message *msg);
-/* req tells the id, or that there is none. */
+/* req tells the id, or that there is none; after_ms: when to try again, 0 where
+ * that is not known. */
 void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
 		    const struct rd_request *req, enum rd_fault fault,
-		    const char *why);
+		    const char *why, uint64_t after_ms);
 
-/* Pushes.  first: NULL where nothing follows yet. */
+/* Pushes. */
 void rd_frame_gap(struct rd_buf *out, enum rd_codec codec,
-		  struct rd_slice channel, struct rd_id from,
-		  const struct rd_id *first, const char *epoch);
+		  struct rd_slice channel, const struct rd_gap *gap,
+		  const char *epoch);
 /* A handler has sent this message, has subscribed the client, has ended a
  * subscription. */
 void rd_frame_direct(struct rd_buf *out, enum rd_codec codec,
 		     const struct rd_message *msg);
 void rd_frame_subscription(struct rd_buf *out, enum rd_codec codec,
-			   struct rd_slice channel, struct rd_id offset,
+			   struct rd_slice channel, struct rd_position at,
 			   const char *epoch);
 void rd_frame_subscription_end(struct rd_buf *out, enum rd_codec codec,
 			       struct rd_slice channel, const char *reason);

@@ -2,18 +2,14 @@
 /*
  * frame_impl.h -- what the two files of frames share:
  *
- *	frame.c			a frame, replies and pushes about the wire
- *itself frame_message.c		messages: lists, histories, direct ones,
- *answers
+ *	frame.c		replies, and pushes about the wire itself
+ *	frame_message.c	messages: lists, histories, direct ones, answers
  */
 #ifndef RD_GATEWAY_FRAME_IMPL_H
 #define RD_GATEWAY_FRAME_IMPL_H
 
 #include "gateway/frame.h"
 
-/* Begins a frame behind what stands in out; end wants back what it returns. */
-size_t rd_frame_begin(struct rd_buf *out);
-void rd_frame_end(struct rd_buf *out, size_t start, int opcode);
 /* The opcode of a codec's frames. */
 int rd_frame_opcode(enum rd_codec codec);
 

@@ -6,7 +6,7 @@
  * the fourth element; where a message stands alone, the member is data64 (or
  * msgpack64) instead of data.
  *
- * Not here: how a payload is shown (message.c), the frame itself (frame.c).
+ * Not here: how a payload is shown (message.c), the frame itself (ws_out.c).
  */
 #include "gateway/frame_impl.h"
 #include "gateway/ws.h"
@@ -14,7 +14,7 @@
 
 void rd_frame_plain(struct rd_buf *out, const struct rd_message *msg)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	int opcode = RD_WS_OP_TEXT;
 
 	if (msg->encoding == RD_ENC_FIELDS)
@@ -23,7 +23,7 @@ void rd_frame_plain(struct rd_buf *out, const struct rd_message *msg)
 		rd_buf_addslice(out, msg->payload);
 	if (msg->encoding == RD_ENC_BIN || msg->encoding == RD_ENC_MSGPACK)
 		opcode = RD_WS_OP_BINARY;
-	rd_frame_end(out, start, opcode);
+	rd_ws_end(out, start, opcode);
 }
 
 void rd_frame_list_begin(struct rd_frame_list *list, struct rd_buf *out,
@@ -133,20 +133,20 @@ void rd_frame_list_push(struct rd_frame_list *list, struct rd_slice channel)
 
 	if (list->count == 0)
 		return;
-	start = rd_frame_begin(list->out);
+	start = rd_ws_begin(list->out);
 	w = rd_writer(list->codec, list->out);
 	rd_writer_map(&w, 3);
 	rd_frame_text(&w, "push", "messages");
 	rd_frame_channel(&w, channel);
 	write_rows(&w, list);
 	rd_writer_map_end(&w);
-	rd_frame_end(list->out, start, rd_frame_opcode(list->codec));
+	rd_ws_end(list->out, start, rd_frame_opcode(list->codec));
 }
 
 void rd_frame_list_reply(struct rd_frame_list *list, uint64_t id,
 			 struct rd_slice channel, bool more)
 {
-	size_t start = rd_frame_begin(list->out);
+	size_t start = rd_ws_begin(list->out);
 	struct rd_writer w = rd_frame_ok(list->out, list->codec, id, 3);
 
 	rd_frame_channel(&w, channel);
@@ -180,20 +180,20 @@ static void write_message(struct rd_writer *w, const struct rd_message *msg)
 void rd_frame_direct(struct rd_buf *out, enum rd_codec codec,
 		     const struct rd_message *msg)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_writer(codec, out);
 
 	rd_writer_map(&w, 3);
 	rd_frame_text(&w, "push", "direct");
 	write_message(&w, msg);
 	rd_writer_map_end(&w);
-	rd_frame_end(out, start, rd_frame_opcode(codec));
+	rd_ws_end(out, start, rd_frame_opcode(codec));
 }
 
 void rd_frame_called(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 		     const struct rd_message *msg)
 {
-	size_t start = rd_frame_begin(out);
+	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_frame_ok(out, codec, id, 2);
 
 	write_message(&w, msg);

@@ -11,77 +11,11 @@
  * The headers that matter are a table of name and function.  All others are
  * checked for their form and stay where they are.
  *
- * Not here: bodies (none is read), answers (http_answer.c), paths (router.c).
+ * Not here: lines and lists (http_field.c), bodies (none is read), answers
+ * (http_answer.c), paths (router.c).
  */
-#include "gateway/http.h"
+#include "gateway/http_impl.h"
 #include "gateway/crypto.h"
-
-#include <strings.h>
-
-/* --- characters, RFC 9110 section 5.6.2, RFC 3986 section 2 -------------- */
-
-/* What may stand in one beside letters and digits. */
-#define TOKEN  "!#$%&'*+-.^_`|~"
-#define HOST   "!$%&'()*+,-.:;=[]_~"
-#define BASE64 "+/"
-
-static bool is_alnum(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-	       (c >= 'A' && c <= 'Z');
-}
-
-/* Letters, digits and these marks only? */
-static bool all(struct rd_slice s, const char *marks)
-{
-	size_t count = strlen(marks);
-
-	for (size_t i = 0; i < s.len; i++)
-		if (!is_alnum(s.data[i]) && !memchr(marks, s.data[i], count))
-			return false;
-	return true;
-}
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-/* --- slices -------------------------------------------------------------- */
-
-static struct rd_slice skip(struct rd_slice s, size_t n)
-{
-	return (struct rd_slice){s.data + n, s.len - n};
-}
-
-static struct rd_slice trim(struct rd_slice s)
-{
-	while (s.len > 0 && is_blank(s.data[0]))
-		s = skip(s, 1);
-	while (s.len > 0 && is_blank(s.data[s.len - 1]))
-		s.len--;
-	return s;
-}
-
-/* Takes what stands before the first c off the front of s, and c too; false,
- * changing nothing, where there is no c. */
-static bool cut(struct rd_slice *s, char c, struct rd_slice *before_out)
-{
-	const char *at = s->len == 0 ? NULL : memchr(s->data, c, s->len);
-
-	if (at == NULL)
-		return false;
-	*before_out = (struct rd_slice){s->data, (size_t)(at - s->data)};
-	*s = skip(*s, before_out->len + 1);
-	return true;
-}
-
-/* Equal but for the case of letters. */
-static bool same(struct rd_slice a, struct rd_slice b)
-{
-	return a.len == b.len &&
-	       (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
-}
 
 /* Digits only, no more than fit; RD_EFORMAT otherwise. */
 static int number(struct rd_slice s, uint64_t *n_out)
@@ -99,86 +33,13 @@ static int number(struct rd_slice s, uint64_t *n_out)
 	return s.len > 0 ? RD_OK : RD_EFORMAT;
 }
 
-/* --- lines and lists ----------------------------------------------------- */
-
-struct field {
-	struct rd_slice name;
-	struct rd_slice value; /* without the blanks around it */
-	struct rd_slice below; /* the lines that follow */
-};
-
-/* Takes one header line, RFC 9112 section 5.  A line that is folded begins
- * with a blank, which is no token, and so is refused. */
-static int take_field(struct rd_slice *lines, struct field *field_out)
-{
-	struct rd_slice line;
-
-	if (!cut(lines, '\r', &line))
-		return RD_EFORMAT;
-	*lines = skip(*lines, 1); /* the LF, which the scan has seen */
-	if (!cut(&line, ':', &field_out->name) || field_out->name.len == 0 ||
-	    !all(field_out->name, TOKEN))
-		return RD_EFORMAT;
-	field_out->value = trim(line);
-	field_out->below = *lines;
-	return RD_OK;
-}
-
-/* The next line of this name; false where there is none any more. */
-static bool find_field(struct rd_slice *lines, struct rd_slice name,
-		       struct rd_slice *value_out)
-{
-	struct field field;
-
-	while (lines->len > 0 && take_field(lines, &field) == RD_OK) {
-		if (same(field.name, name)) {
-			*value_out = field.value;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Takes the next item of a line, up to a comma that is not quoted. */
-static struct rd_slice take_item(struct rd_slice *rest)
-{
-	struct rd_slice item = {rest->data, 0};
-	bool quoted = false;
-
-	while (item.len < rest->len) {
-		char c = rest->data[item.len];
-
-		if (c == ',' && !quoted)
-			break;
-		if (c == '"')
-			quoted = !quoted;
-		else if (c == '\\' && quoted && item.len + 1 < rest->len)
-			item.len++;
-		item.len++;
-	}
-	*rest = skip(*rest, item.len < rest->len ? item.len + 1 : item.len);
-	return trim(item);
-}
-
-bool rd_http_list_next(struct rd_http_list *list, struct rd_slice *item_out)
-{
-	do {
-		while (list->rest.len > 0) {
-			*item_out = take_item(&list->rest);
-			if (item_out->len > 0)
-				return true;
-		}
-	} while (find_field(&list->lines, list->name, &list->rest));
-	return false;
-}
-
 static bool lists(struct rd_slice value, const char *wanted)
 {
 	struct rd_http_list list = {.rest = value};
 	struct rd_slice item;
 
 	while (rd_http_list_next(&list, &item))
-		if (same(item, rd_slice_str(wanted)))
+		if (rd_http_same(item, rd_slice_str(wanted)))
 			return true;
 	return false;
 }
@@ -194,26 +55,29 @@ static int once(struct rd_slice *slot, struct rd_slice value)
 	return RD_OK;
 }
 
-static int on_host(struct rd_http_request *req, const struct field *f)
+static int on_host(struct rd_http_request *req, const struct rd_http_field *f)
 {
-	if (!all(f->value, HOST))
+	if (!rd_http_all(f->value, RD_HTTP_HOST))
 		return RD_EFORMAT;
 	return once(&req->host, f->value);
 }
 
-static int on_upgrade(struct rd_http_request *req, const struct field *f)
+static int on_upgrade(struct rd_http_request *req,
+		      const struct rd_http_field *f)
 {
 	req->upgrade_websocket |= lists(f->value, "websocket");
 	return RD_OK;
 }
 
-static int on_connection(struct rd_http_request *req, const struct field *f)
+static int on_connection(struct rd_http_request *req,
+			 const struct rd_http_field *f)
 {
 	req->connection_upgrade |= lists(f->value, "upgrade");
 	return RD_OK;
 }
 
-static int on_version(struct rd_http_request *req, const struct field *f)
+static int on_version(struct rd_http_request *req,
+		      const struct rd_http_field *f)
 {
 	uint64_t n;
 
@@ -225,25 +89,36 @@ static int on_version(struct rd_http_request *req, const struct field *f)
 }
 
 /* The first line begins the list, the walk finds the others. */
-static int on_protocol(struct rd_http_request *req, const struct field *f)
+static int begin_list(struct rd_http_list *list, const struct rd_http_field *f)
 {
-	if (req->protocols.name.len == 0)
-		req->protocols =
-		    (struct rd_http_list){f->value, f->below, f->name};
+	if (list->name.len == 0)
+		*list = (struct rd_http_list){f->value, f->below, f->name};
 	return RD_OK;
 }
 
-static int on_length(struct rd_http_request *req, const struct field *f)
+static int on_protocol(struct rd_http_request *req,
+		       const struct rd_http_field *f)
+{
+	return begin_list(&req->protocols, f);
+}
+
+static int on_extensions(struct rd_http_request *req,
+			 const struct rd_http_field *f)
+{
+	return begin_list(&req->extensions, f);
+}
+
+static int on_length(struct rd_http_request *req, const struct rd_http_field *f)
 {
 	struct rd_slice again, below = f->below;
 
-	if (find_field(&below, f->name, &again))
+	if (rd_http_find_field(&below, f->name, &again))
 		return RD_EFORMAT;
 	return number(f->value, &req->content_length);
 }
 
 static int on_transfer_encoding(struct rd_http_request *req,
-				const struct field *f)
+				const struct rd_http_field *f)
 {
 	(void)f;
 	req->transfer_encoding = true;
@@ -254,7 +129,7 @@ static int on_transfer_encoding(struct rd_http_request *req,
 
 static const struct header {
 	const char *name;
-	int (*take)(struct rd_http_request *req, const struct field *f);
+	int (*take)(struct rd_http_request *req, const struct rd_http_field *f);
 	size_t slot; /* without a function: where to keep the only value */
 } headers[] = {
     {"Host", on_host, 0},
@@ -265,16 +140,18 @@ static const struct header {
     {"Sec-WebSocket-Key", NULL, SLOT(ws_key)}, /* see check_key() */
     {"Sec-WebSocket-Version", on_version, 0},
     {"Sec-WebSocket-Protocol", on_protocol, 0},
+    {"Sec-WebSocket-Extensions", on_extensions, 0},
     {"Content-Length", on_length, 0},
     {"Transfer-Encoding", on_transfer_encoding, 0},
 };
 
-static int take_header(struct rd_http_request *req, const struct field *f)
+static int take_header(struct rd_http_request *req,
+		       const struct rd_http_field *f)
 {
 	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
 		const struct header *h = &headers[i];
 
-		if (!same(f->name, rd_slice_str(h->name)))
+		if (!rd_http_same(f->name, rd_slice_str(h->name)))
 			continue;
 		if (h->take != NULL)
 			return h->take(req, f);
@@ -286,11 +163,11 @@ static int take_header(struct rd_http_request *req, const struct field *f)
 static int parse_headers(struct rd_http_request *req)
 {
 	struct rd_slice lines = req->lines;
-	struct field field;
+	struct rd_http_field field;
 	int err = RD_OK;
 
 	while (err == RD_OK && lines.len > 0) {
-		err = take_field(&lines, &field);
+		err = rd_http_take_field(&lines, &field);
 		if (err == RD_OK)
 			err = take_header(req, &field);
 	}
@@ -310,15 +187,18 @@ static int take_authority(struct rd_slice *target, struct rd_slice *host_out)
 		size_t n = 0;
 
 		if (target->len < scheme.len ||
-		    !same((struct rd_slice){target->data, scheme.len}, scheme))
+		    !rd_http_same((struct rd_slice){target->data, scheme.len},
+				  scheme))
 			continue;
-		*target = skip(*target, scheme.len);
+		*target = rd_http_skip(*target, scheme.len);
 		while (n < target->len && target->data[n] != '/' &&
 		       target->data[n] != '?')
 			n++;
 		*host_out = (struct rd_slice){target->data, n};
-		*target = skip(*target, n);
-		return n > 0 && all(*host_out, HOST) ? RD_OK : RD_EFORMAT;
+		*target = rd_http_skip(*target, n);
+		return n > 0 && rd_http_all(*host_out, RD_HTTP_HOST)
+			   ? RD_OK
+			   : RD_EFORMAT;
 	}
 	return RD_EFORMAT;
 }
@@ -337,7 +217,7 @@ static int parse_target(struct rd_http_request *req, struct rd_slice *host_out)
 		return RD_EFORMAT;
 	if (rest.data[0] != '/' && take_authority(&rest, host_out) != RD_OK)
 		return RD_EFORMAT;
-	if (cut(&rest, '?', &req->path))
+	if (rd_http_cut(&rest, '?', &req->path))
 		req->query = rest;
 	else
 		req->path = rest;
@@ -360,8 +240,9 @@ static int parse_version(struct rd_slice s, int *minor_out)
 static int parse_request_line(struct rd_slice line, struct rd_http_request *req,
 			      struct rd_slice *host_out)
 {
-	if (!cut(&line, ' ', &req->method) || req->method.len == 0 ||
-	    !all(req->method, TOKEN) || !cut(&line, ' ', &req->target) ||
+	if (!rd_http_cut(&line, ' ', &req->method) || req->method.len == 0 ||
+	    !rd_http_all(req->method, RD_HTTP_TOKEN) ||
+	    !rd_http_cut(&line, ' ', &req->target) ||
 	    parse_version(line, &req->minor) != RD_OK)
 		return RD_EFORMAT;
 	return parse_target(req, host_out);
@@ -374,7 +255,7 @@ static void check_key(struct rd_slice *key)
 {
 	if (key->len != RD_WS_KEY_LEN || key->data[22] != '=' ||
 	    key->data[23] != '=' ||
-	    !all((struct rd_slice){key->data, 22}, BASE64))
+	    !rd_http_all((struct rd_slice){key->data, 22}, RD_HTTP_BASE64))
 		*key = (struct rd_slice){NULL, 0};
 }
 
@@ -385,9 +266,9 @@ static int parse(struct rd_slice head, struct rd_http_request *req)
 	int err;
 
 	head.len -= 2; /* the blank line */
-	if (!cut(&head, '\r', &line))
+	if (!rd_http_cut(&head, '\r', &line))
 		return RD_EFORMAT;
-	req->lines = skip(head, 1);
+	req->lines = rd_http_skip(head, 1);
 	err = parse_request_line(line, req, &host);
 	if (err == RD_OK)
 		err = parse_headers(req);

@@ -36,13 +36,14 @@ struct rd_http_request {
 	struct rd_slice origin;
 	struct rd_slice agent;  /* User-Agent; any bytes */
 	struct rd_slice ws_key; /* 24 bytes that are base64 of 16, or empty */
-	struct rd_http_list protocols; /* Sec-WebSocket-Protocol */
-	uint64_t content_length;       /* bytes of body that follow */
-	int minor;                     /* of the version: 1 for HTTP/1.1 */
-	int ws_version;                /* 0 also where it is no number */
-	bool upgrade_websocket;        /* Upgrade lists "websocket" */
-	bool connection_upgrade;       /* Connection lists "upgrade" */
-	bool transfer_encoding;        /* a body that is not understood here */
+	struct rd_http_list protocols;  /* Sec-WebSocket-Protocol */
+	struct rd_http_list extensions; /* Sec-WebSocket-Extensions */
+	uint64_t content_length;        /* bytes of body that follow */
+	int minor;                      /* of the version: 1 for HTTP/1.1 */
+	int ws_version;                 /* 0 also where it is no number */
+	bool upgrade_websocket;         /* Upgrade lists "websocket" */
+	bool connection_upgrade;        /* Connection lists "upgrade" */
+	bool transfer_encoding;         /* a body that is not understood here */
 };
 
 /*
@@ -85,10 +86,11 @@ bool rd_http_query(struct rd_slice query, const char *name,
 const char *rd_http_reason(int status);
 /*
  * Appends the 101 that opens a WebSocket, RFC 6455 section 4.2.2.  key:
- * req.ws_key.  protocol: the choice, trusted, or NULL.
+ * req.ws_key.  protocol: the choice, trusted, or NULL.  extension: what was
+ * agreed on, trusted, or empty.
  */
 void rd_http_switch(struct rd_buf *buf, struct rd_slice key,
-		    const char *protocol);
+		    const char *protocol, struct rd_slice extension);
 /*
  * Appends a whole response that closes the connection.  content_type: NULL
  * for none.  extra_headers: whole lines, trusted, or NULL.  head_only: for

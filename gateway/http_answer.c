@@ -15,6 +15,7 @@
  */
 #include "gateway/http.h"
 #include "gateway/crypto.h"
+#include "gateway/extension.h"
 
 /* --- the handshake, RFC 6455 section 4.2.1 ------------------------------- */
 
@@ -35,6 +36,8 @@ int rd_http_check_upgrade(const struct rd_http_request *req,
 	    {req->ws_version != 13, 426, "The WebSocket version must be 13."},
 	    {req->ws_key.len == 0, 400,
 	     "The Sec-WebSocket-Key is not base64 of 16 bytes."},
+	    {!rd_extension_valid(&req->extensions), 400,
+	     "The Sec-WebSocket-Extensions header is malformed."},
 	    {req->content_length > 0 || req->transfer_encoding, 400,
 	     "An opening handshake has no body."},
 	};
@@ -166,7 +169,7 @@ static void add_header(struct rd_buf *buf, const char *name, const char *value)
 }
 
 void rd_http_switch(struct rd_buf *buf, struct rd_slice key,
-		    const char *protocol)
+		    const char *protocol, struct rd_slice extension)
 {
 	char accept[RD_WS_ACCEPT_TEXT];
 
@@ -176,6 +179,9 @@ void rd_http_switch(struct rd_buf *buf, struct rd_slice key,
 	add_header(buf, "Connection", "Upgrade");
 	add_header(buf, "Sec-WebSocket-Accept", accept);
 	add_header(buf, "Sec-WebSocket-Protocol", protocol);
+	if (extension.len > 0)
+		rd_buf_addf(buf, "Sec-WebSocket-Extensions: %.*s\r\n",
+			    RD_SLICE_ARG(extension));
 	rd_buf_adds(buf, "\r\n");
 }
 

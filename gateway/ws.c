@@ -11,13 +11,12 @@
  * Text is checked as it comes, so nonsense is refused before it is stored,
  * and no second pass is needed when its last byte has arrived.
  *
- * Not here: the handshake (http.c), inflating (deflate.c), what to answer and
- * when the socket is closed (conn.c).
+ * Not here: the handshake (http.c), inflating (deflate.c), frames on their way
+ * out (ws_out.c), what to answer and when the socket is closed (conn.c).
  */
 #include "gateway/ws.h"
 #include "src/mem.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #define FIN    0x80
@@ -32,7 +31,7 @@ struct input {
 	size_t len;
 };
 
-_Static_assert(sizeof(struct rd_ws) <= 64, "an idle connection is small");
+_Static_assert(sizeof(struct rd_ws) <= 72, "an idle connection is small");
 
 static int opcode(const struct rd_ws *ws)
 {
@@ -166,12 +165,27 @@ static uint64_t length(const struct rd_ws *ws)
 	return len;
 }
 
+/*
+ * Bytes of this message as it is sent.  What does not compress becomes larger,
+ * and has its limit when it is inflated; the worst that zlib makes of it is
+ * told by its deflateBound().
+ */
+static size_t max_payload(const struct rd_ws *ws)
+{
+	size_t max = ws->max_message;
+	bool compressed = opcode(ws) == RD_WS_OP_CONTINUATION
+			      ? ws->compressed
+			      : ws->head[0] & RD_WS_RSV1;
+
+	return compressed ? max + max / 8 + max / 64 + 64 : max;
+}
+
 /* May a frame be so long?  1002 or 1009 where not, else 0. */
 static uint16_t check_length(const struct rd_ws *ws, uint64_t len,
 			     const char **why_out)
 {
 	size_t have = ws->message == NULL ? 0 : ws->message->len;
-	size_t size = length_size(ws);
+	size_t size = length_size(ws), max = max_payload(ws);
 
 	if (len >> 63) {
 		*why_out = "the length of a frame has its highest bit set";
@@ -181,8 +195,13 @@ static uint16_t check_length(const struct rd_ws *ws, uint64_t len,
 		*why_out = "the length of a frame is not in its shortest form";
 		return 1002;
 	}
-	if (!is_control(ws) && len > ws->max_message - have) {
+	if (!is_control(ws) && len > max - have) {
 		*why_out = "the message is larger than the limit";
+		return 1009;
+	}
+	if (opcode(ws) == RD_WS_OP_CONTINUATION && ws->max_fragments > 0 &&
+	    ws->fragments >= ws->max_fragments) {
+		*why_out = "the message comes in too many frames";
 		return 1009;
 	}
 	return 0;
@@ -194,9 +213,12 @@ static void enter_payload(struct rd_ws *ws, uint64_t len)
 
 	if (op == RD_WS_OP_TEXT || op == RD_WS_OP_BINARY) {
 		ws->message_op = (uint8_t)op;
+		ws->fragments = 0;
 		ws->compressed = ws->head[0] & RD_WS_RSV1;
 		ws->utf8 = (struct rd_utf8){0};
 	}
+	if (!is_control(ws))
+		ws->fragments++;
 	memcpy(ws->key, ws->head + 2 + length_size(ws), sizeof(ws->key));
 	ws->left = len;
 	ws->head_len = 0;
@@ -270,14 +292,6 @@ static enum rd_ws_event message_part(struct rd_ws *ws, struct rd_slice part,
 	return text ? RD_WS_TEXT : RD_WS_BINARY;
 }
 
-/* Codes that may stand in a frame: section 7.4, and IANA's registry of
- * WebSocket close codes, which has added 1012 to 1014. */
-static bool is_close_code(unsigned code)
-{
-	return (code >= 1000 && code <= 1003) ||
-	       (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
-}
-
 /* Section 5.5.1: a code of two bytes, then the reason; or nothing. */
 static enum rd_ws_event closing(struct rd_ws *ws, struct rd_ws_got *got)
 {
@@ -289,7 +303,7 @@ static enum rd_ws_event closing(struct rd_ws *ws, struct rd_ws_got *got)
 		if (got->payload.len == 1)
 			return bad(ws, 1002, "a close code is cut off", got);
 		code = (unsigned)p[0] << 8 | p[1];
-		if (!is_close_code(code))
+		if (!rd_ws_is_close_code(code))
 			return bad(ws, 1002, "not a legal close code", got);
 		got->code = (uint16_t)code;
 		got->payload.data += 2;
@@ -372,6 +386,11 @@ void rd_ws_init(struct rd_ws *ws, size_t max_message)
 	*ws = (struct rd_ws){.max_message = max_message, .state = AT_HEAD};
 }
 
+void rd_ws_max_fragments(struct rd_ws *ws, uint32_t max)
+{
+	ws->max_fragments = max;
+}
+
 void rd_ws_deflate(struct rd_ws *ws)
 {
 	ws->deflate = true;
@@ -383,38 +402,4 @@ void rd_ws_fini(struct rd_ws *ws)
 	drop(&ws->control);
 	ws->message_op = 0;
 	ws->state = OVER;
-}
-
-/* --- what a server sends ------------------------------------------------ */
-
-size_t rd_ws_header(char out[RD_WS_HEADER_MAX], int op, size_t len)
-{
-	size_t size = len < 126 ? 0 : len <= UINT16_MAX ? 2 : 8;
-
-	assert((op & ~(0x0f | RD_WS_RSV1)) == 0);
-	out[0] = (char)(FIN | op);
-	out[1] = (char)(size == 0 ? len : size == 2 ? 126 : 127);
-	for (size_t i = 0; i < size; i++)
-		out[2 + i] = (char)((uint64_t)len >> 8 * (size - 1 - i));
-	return 2 + size;
-}
-
-size_t rd_ws_close(char out[RD_WS_CLOSE_MAX], uint16_t code, const char *reason)
-{
-	size_t len = reason == NULL ? 0 : strlen(reason);
-
-	if (code == 0 || code == 1005)
-		return rd_ws_header(out, RD_WS_OP_CLOSE, 0);
-	assert(is_close_code(code));
-	if (len > RD_WS_REASON_MAX) {
-		len = RD_WS_REASON_MAX;
-		while (len > 0 && ((unsigned char)reason[len] & 0xc0) == 0x80)
-			len--;
-	}
-	rd_ws_header(out, RD_WS_OP_CLOSE, 2 + len);
-	out[2] = (char)(code >> 8);
-	out[3] = (char)code;
-	if (len > 0)
-		memcpy(out + 4, reason, len);
-	return 4 + len;
 }

@@ -57,12 +57,14 @@ struct rd_ws_got {
 	bool compressed; /* message: still to be inflated, RFC 7692 */
 };
 
-/* One connection's incoming side: 64 bytes, and nothing on the heap unless a
+/* One connection's incoming side: 72 bytes, and nothing on the heap unless a
  * message or a control frame is incomplete. */
 struct rd_ws {
 	size_t max_message;     /* bytes; what is larger is refused */
 	struct rd_buf *message; /* owned: an unfinished message, or NULL */
 	struct rd_buf *control; /* owned: likewise, of a control frame */
+	uint32_t max_fragments; /* frames of one message; 0: any number */
+	uint32_t fragments;     /* of the unfinished message, so far */
 	uint64_t left;          /* payload bytes of this frame still to come */
 	unsigned char head[14]; /* header of this frame, as far as it came */
 	uint8_t head_len;       /* bytes of head, while it comes */
@@ -74,8 +76,11 @@ struct rd_ws {
 	struct rd_utf8 utf8;    /* of the text message so far */
 };
 
-/* max_message: bytes of one message, over all its fragments, as sent. */
+/* max_message: bytes of one message, over all its fragments, as sent; one that
+ * is compressed may be a little larger, for its owner to inflate. */
 void rd_ws_init(struct rd_ws *ws, size_t max_message);
+/* How many frames a message may come in; any number where not called. */
+void rd_ws_max_fragments(struct rd_ws *ws, uint32_t max);
 /* From now on messages may be compressed: permessage-deflate was agreed on. */
 void rd_ws_deflate(struct rd_ws *ws);
 /* Frees what is held; the payload of the last event is gone. */
@@ -99,6 +104,10 @@ void rd_ws_fini(struct rd_ws *ws);
 enum rd_ws_event rd_ws_feed(struct rd_ws *ws, char *data, size_t len,
 			    size_t *used_out, struct rd_ws_got *got_out);
 
+/* ---- ws_out.c ---- */
+
+/* May this code stand in a close frame? */
+bool rd_ws_is_close_code(unsigned code);
 /* Writes the header of a whole, unmasked frame with len bytes of payload;
  * returns its size: 2, 4 or 10. */
 size_t rd_ws_header(char out[RD_WS_HEADER_MAX], int opcode, size_t len);
@@ -109,5 +118,18 @@ size_t rd_ws_header(char out[RD_WS_HEADER_MAX], int opcode, size_t len);
  */
 size_t rd_ws_close(char out[RD_WS_CLOSE_MAX], uint16_t code,
 		   const char *reason);
+/* Begins a frame behind what stands in out; what is appended is its payload,
+ * until rd_ws_end() is given what rd_ws_begin() has returned. */
+size_t rd_ws_begin(struct rd_buf *out);
+void rd_ws_end(struct rd_buf *out, size_t start, int opcode);
+
+/* One of a server's own frames, borrowed from where it stands. */
+struct rd_ws_sent {
+	struct rd_slice whole; /* with its header */
+	struct rd_slice payload;
+	int opcode; /* with RD_WS_RSV1 */
+};
+/* Takes the first of whole frames off their front; false where none is left. */
+bool rd_ws_take_sent(struct rd_slice *frames, struct rd_ws_sent *frame_out);
 
 #endif

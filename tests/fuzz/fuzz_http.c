@@ -7,6 +7,7 @@
  * and every slice of a request must lie in the head and be of the characters
  * that http.h promises.  Then the helpers get what was found.
  */
+#include "gateway/extension.h"
 #include "gateway/http.h"
 
 #include <assert.h>
@@ -37,7 +38,8 @@ static void check_list(struct rd_slice head, struct rd_http_list list)
 static void check_helpers(struct rd_slice head,
 			  const struct rd_http_request *req)
 {
-	struct rd_buf out = RD_BUF_INIT;
+	struct rd_buf out = RD_BUF_INIT, extension = RD_BUF_INIT;
+	struct rd_extension agreed;
 	struct rd_slice value;
 	const char *why = NULL;
 	int status = rd_http_check_upgrade(req, &why);
@@ -49,11 +51,15 @@ static void check_helpers(struct rd_slice head,
 		assert(out.len == 0);
 	if (rd_http_query(req->query, "offset", &value))
 		check_slice(head, value);
+	if (rd_extension_choose(&req->extensions, &agreed))
+		rd_extension_answer(&agreed, &extension);
 	rd_buf_clear(&out);
 	if (status == 0)
-		rd_http_switch(&out, req->ws_key, NULL);
+		rd_http_switch(&out, req->ws_key, NULL,
+			       rd_buf_slice(&extension));
 	rd_http_answer(&out, status, why, req->target, NULL, req->minor > 0);
 	rd_buf_fini(&out);
+	rd_buf_fini(&extension);
 }
 
 static void check_request(struct rd_slice head,
@@ -70,6 +76,7 @@ static void check_request(struct rd_slice head,
 	check_slice(head, req->ws_key);
 	assert(req->ws_key.len == 0 || req->ws_key.len == 24);
 	check_list(head, req->protocols);
+	check_list(head, req->extensions);
 	check_helpers(head, req);
 }
 

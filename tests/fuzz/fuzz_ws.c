@@ -24,6 +24,8 @@ static void check(enum rd_ws_event event, const struct rd_ws_got *got,
 	assert(event >= RD_WS_TEXT && event <= RD_WS_BAD);
 	assert((event == RD_WS_BAD) == (got->why != NULL));
 	assert(message || !got->compressed);
+	if (got->compressed) /* see max_payload() */
+		max += max / 8 + max / 64 + 64;
 	assert(got->payload.len <= (message ? max : RD_WS_CONTROL_MAX));
 	if ((event == RD_WS_TEXT && !got->compressed) || event == RD_WS_CLOSE)
 		assert(rd_utf8_valid(got->payload));

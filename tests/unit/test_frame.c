@@ -42,13 +42,16 @@ START_TEST(replies_are_as_written_down)
 {
 	struct rd_slice channel = rd_slice_str("r\"1");
 	struct rd_id id = {17, 2};
+	struct rd_position at = {id, 9}, vague = {id, RD_COUNT_UNKNOWN};
+	struct rd_gap gap = {id, {18, 0}, 3, 12};
 
-	rd_frame_subscribed(&out, RD_CODEC_JSON, 1, channel, id, "ep", false);
+	rd_frame_subscribed(&out, RD_CODEC_JSON, 1, channel, at, "ep", false);
 	expect(1, "{\"id\":1,\"ok\":{\"channel\":\"r\\\"1\",\"offset\":"
-		  "\"17-2\",\"epoch\":\"ep\"}}");
-	rd_frame_subscribed(&out, RD_CODEC_JSON, 1, channel, id, NULL, true);
+		  "\"17-2\",\"count\":9,\"epoch\":\"ep\"}}");
+	rd_frame_subscribed(&out, RD_CODEC_JSON, 1, channel, vague, NULL, true);
 	expect(1, "{\"id\":1,\"ok\":{\"channel\":\"r\\\"1\",\"offset\":"
-		  "\"17-2\",\"epoch\":null,\"already\":true}}");
+		  "\"17-2\",\"count\":null,\"epoch\":null,"
+		  "\"already\":true}}");
 	rd_frame_published(&out, RD_CODEC_JSON, 2, id);
 	expect(1, "{\"id\":2,\"ok\":{\"offset\":\"17-2\"}}");
 	rd_frame_called(&out, RD_CODEC_JSON, 3,
@@ -60,21 +63,29 @@ START_TEST(replies_are_as_written_down)
 					     .payload = {"a\"b", 3},
 					     .type = {"T", 1}});
 	expect(1, "{\"push\":\"direct\",\"type\":\"T\",\"data\":\"a\\\"b\"}");
-	rd_frame_subscription(&out, RD_CODEC_JSON, channel, id, NULL);
+	rd_frame_subscription(&out, RD_CODEC_JSON, channel, at, NULL);
 	expect(1, "{\"push\":\"subscribed\",\"channel\":\"r\\\"1\","
-		  "\"offset\":\"17-2\",\"epoch\":null}");
+		  "\"offset\":\"17-2\",\"count\":9,\"epoch\":null}");
 	rd_frame_subscription_end(&out, RD_CODEC_JSON, channel, "why");
 	expect(1, "{\"push\":\"unsubscribed\",\"channel\":\"r\\\"1\","
 		  "\"reason\":\"why\"}");
-	rd_frame_error(&out, RD_CODEC_JSON, &with_id, RD_FAULT_BUSY, "full");
+	rd_frame_error(&out, RD_CODEC_JSON, &with_id, RD_FAULT_BUSY, "full", 0);
 	expect(1, "{\"id\":5,\"error\":{\"code\":\"busy\",\"message\":\"full\","
 		  "\"retry\":true}}");
-	rd_frame_error(&out, RD_CODEC_JSON, &without_id, RD_FAULT_LIMIT, "no");
+	rd_frame_error(&out, RD_CODEC_JSON, &without_id, RD_FAULT_LIMIT, "no",
+		       0);
 	expect(1, "{\"id\":null,\"error\":{\"code\":\"limit\",\"message\":"
 		  "\"no\",\"retry\":false}}");
-	rd_frame_gap(&out, RD_CODEC_JSON, channel, id, NULL, "ep");
+	rd_frame_gap(&out, RD_CODEC_JSON, channel, &gap, "ep");
 	expect(1, "{\"push\":\"gap\",\"channel\":\"r\\\"1\",\"from\":\"17-2\","
-		  "\"first\":null,\"lost\":null,\"epoch\":\"ep\"}");
+		  "\"first\":\"18-0\",\"lost\":3,\"count\":12,"
+		  "\"epoch\":\"ep\"}");
+	gap = (struct rd_gap){
+	    .from = id, .lost = RD_COUNT_UNKNOWN, .count = RD_COUNT_UNKNOWN};
+	rd_frame_gap(&out, RD_CODEC_JSON, channel, &gap, "ep");
+	expect(1, "{\"push\":\"gap\",\"channel\":\"r\\\"1\",\"from\":\"17-2\","
+		  "\"first\":null,\"lost\":null,\"count\":null,"
+		  "\"epoch\":\"ep\"}");
 }
 END_TEST
 

@@ -520,7 +520,7 @@ START_TEST(test_switch)
 	struct rd_slice key = rd_slice_str("dGhlIHNhbXBsZSBub25jZQ==");
 	struct rd_buf out = RD_BUF_INIT;
 
-	rd_http_switch(&out, key, NULL);
+	rd_http_switch(&out, key, NULL, (struct rd_slice){NULL, 0});
 	ck_assert_str_eq(rd_buf_text(&out),
 			 "HTTP/1.1 101 Switching Protocols\r\n"
 			 "Upgrade: websocket\r\n"
@@ -528,9 +528,10 @@ START_TEST(test_switch)
 			 "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 			 "\r\n\r\n");
 	rd_buf_clear(&out);
-	rd_http_switch(&out, key, "chat");
-	ck_assert_ptr_nonnull(
-	    strstr(rd_buf_text(&out), "\r\nSec-WebSocket-Protocol: chat\r\n"));
+	rd_http_switch(&out, key, "chat", rd_slice_str("x; a=1"));
+	ck_assert_ptr_nonnull(strstr(rd_buf_text(&out),
+				     "\r\nSec-WebSocket-Protocol: chat\r\n"
+				     "Sec-WebSocket-Extensions: x; a=1\r\n"));
 	rd_buf_fini(&out);
 }
 END_TEST

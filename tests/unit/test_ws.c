@@ -354,6 +354,27 @@ START_TEST(test_bytes)
 }
 END_TEST
 
+/* What is compressed may be a little larger, as noise is; what is not, not. */
+START_TEST(test_compressed_limit)
+{
+	static const struct {
+		struct rd_slice in;
+		const char *want;
+	} cases[] = {
+	    {{"\xc2\xfe\x04\xb4\0\0\0\0", 8}, ""},
+	    {{"\xc2\xfe\x04\xb5\0\0\0\0", 8}, "bad(1009)"},
+	    {{"\x42\x80\0\0\0\0\x80\xfe\x04\xb4\0\0\0\0", 14}, ""},
+	    {{"\x42\x80\0\0\0\0\x80\xfe\x04\xb5\0\0\0\0", 14}, "bad(1009)"},
+	    {{"\x82\xfe\x03\xe9\0\0\0\0", 8}, "bad(1009)"},
+	    {{"\xc2\x80\0\0\0\0\x82\xfe\x03\xe9\0\0\0\0", 14},
+	     "binary*() bad(1009)"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		check_cuts(cases[i].in, MAX_MESSAGE, true, cases[i].want);
+}
+END_TEST
+
 START_TEST(test_lengths)
 {
 	static const size_t lens[] = {0,   1,   124,   125,   126,
@@ -463,6 +484,28 @@ START_TEST(test_whole_frame_is_not_copied)
 }
 END_TEST
 
+START_TEST(test_frames_of_a_message_are_counted)
+{
+	/* Control frames between them do not count, nor other messages. */
+	static const struct frame frames[] = {
+	    F(0x81, "one"), F(0x01, "a"),  F(0x00, ""),  F(0x89, "x"),
+	    F(0x80, "b"),   F(0x02, "c"),  F(0x00, "d"), F(0x00, "e"),
+	    F(0x00, ""),    F(0x81, "no"), {0}};
+	struct rd_buf in = RD_BUF_INIT, out = RD_BUF_INIT;
+	struct rd_ws ws;
+
+	add_frames(&in, frames, 10);
+	rd_ws_init(&ws, MAX_MESSAGE);
+	rd_ws_max_fragments(&ws, 3);
+	feed(&ws, rd_buf_data(&in), in.len, &out);
+	ck_assert_str_eq(rd_buf_text(&out),
+			 "text(one) ping(x) text(ab) bad(1009)");
+	rd_ws_fini(&ws);
+	rd_buf_fini(&in);
+	rd_buf_fini(&out);
+}
+END_TEST
+
 START_TEST(test_idle_holds_nothing)
 {
 	static const struct frame frames[] = {
@@ -470,7 +513,7 @@ START_TEST(test_idle_holds_nothing)
 	struct rd_buf in = RD_BUF_INIT, out = RD_BUF_INIT;
 	struct rd_ws ws;
 
-	ck_assert_uint_le(sizeof(ws), 64);
+	ck_assert_uint_le(sizeof(ws), 72);
 	add_frames(&in, frames, 4);
 	rd_ws_init(&ws, MAX_MESSAGE);
 	for (size_t i = 0; i < in.len; i++)
@@ -636,12 +679,14 @@ int main(void)
 	tcase_set_timeout(in, 300);
 	tcase_add_loop_test(in, test_table, 0, TESTS);
 	tcase_add_test(in, test_bytes);
+	tcase_add_test(in, test_compressed_limit);
 	tcase_add_test(in, test_lengths);
 	tcase_add_test(in, test_control_lengths);
 	tcase_add_test(in, test_limit);
 	tcase_add_test(in, test_close_codes);
 	tcase_add_test(in, test_garbage);
 	tcase_add_test(memory, test_whole_frame_is_not_copied);
+	tcase_add_test(memory, test_frames_of_a_message_are_counted);
 	tcase_add_test(memory, test_idle_holds_nothing);
 	tcase_add_test(memory, test_memory_follows_the_bytes);
 	tcase_add_test(out, test_header);
