@@ -340,6 +340,11 @@ void rd_events_metrics(const struct rd_events *ev, struct rd_buf *out,
 	}
 }
 
+const struct rd_rules *rd_events_rules(const struct rd_events *ev)
+{
+	return ev->rules;
+}
+
 enum rd_who rd_events_who(const struct rd_events *ev, enum rd_deed deed,
 			  struct rd_slice channel)
 {

@@ -69,6 +69,7 @@ void rd_events_metrics(const struct rd_events *events, struct rd_buf *out,
 		       void (*fn)(struct rd_buf *out, const char *name,
 				  const char *help, uint64_t value));
 
+const struct rd_rules *rd_events_rules(const struct rd_events *events);
 /* Who decides on a deed in a channel. */
 enum rd_who rd_events_who(const struct rd_events *events, enum rd_deed deed,
 			  struct rd_slice channel);

@@ -12,9 +12,19 @@
 #include "src/loop.h"
 
 struct rd_listener;
+struct sockaddr;
 
-/* A connected, non-blocking socket, now the callee's. */
-typedef void rd_accept_fn(void *arg, int fd);
+#define RD_LISTENER_COUNTERS(X)                                                \
+	X(accept_pauses, "times that no descriptor was left")                  \
+	X(accept_turned_away, "clients that waited for one in vain")
+struct rd_listener_counters {
+#define X(name, help) uint64_t name;
+	RD_LISTENER_COUNTERS(X)
+#undef X
+};
+
+/* A connected, non-blocking socket, now the callee's; peer is borrowed. */
+typedef void rd_accept_fn(void *arg, int fd, const struct sockaddr *peer);
 
 /* RD_EIO with a sentence in why where the address cannot be listened on. */
 RD_MUST_CHECK int rd_listener_open(struct rd_loop *loop, const char *host,
@@ -22,7 +32,7 @@ RD_MUST_CHECK int rd_listener_open(struct rd_loop *loop, const char *host,
 				   struct rd_listener **listener_out,
 				   struct rd_buf *why);
 void rd_listener_close(struct rd_listener **listener);
-/* Times that no descriptor was left, so that accepting paused. */
-uint64_t rd_listener_pauses(const struct rd_listener *listener);
+const struct rd_listener_counters *rd_listener_counters(
+    const struct rd_listener *listener);
 
 #endif

@@ -8,6 +8,7 @@
  * as long as somebody stands in it, also without its client.
  */
 #include "gateway/outbox.h"
+#include "src/clock.h"
 #include "src/mem.h"
 
 #include <stdlib.h>
@@ -41,10 +42,14 @@ struct parcel {
 };
 
 void rd_outbox_init(struct rd_outbox *o, struct rd_publisher *publisher,
-		    const struct rd_socket *socket, rd_outbox_fn *fn, void *arg)
+		    const struct rd_socket *socket, const struct rd_config *cfg,
+		    rd_outbox_fn *fn, void *arg)
 {
-	*o = (struct rd_outbox){
-	    .publisher = publisher, .socket = socket, .fn = fn, .arg = arg};
+	*o = (struct rd_outbox){.publisher = publisher,
+				.socket = socket,
+				.cfg = cfg,
+				.fn = fn,
+				.arg = arg};
 	rd_list_init(&o->pending);
 	rd_map_init(&o->lines);
 }
@@ -61,11 +66,71 @@ void rd_outbox_fini(struct rd_outbox *o)
 		rd_map_remove(&o->lines, node);
 	}
 	rd_map_fini(&o->lines);
+	free(o->paces);
+	o->paces = NULL;
 }
 
 bool rd_outbox_full(const struct rd_outbox *o)
 {
 	return o->count >= COUNT_MAX || o->bytes >= BYTES_MAX;
+}
+
+/* ---- how fast ---- */
+
+static struct rd_pace pace_of_all(const struct rd_outbox *o)
+{
+	struct rd_pace pace = {.rate = (uint64_t)o->cfg->publish_rate,
+			       .burst = (uint64_t)o->cfg->publish_burst};
+
+	if (pace.burst == 0)
+		pace.burst = pace.rate;
+	return pace;
+}
+
+/* The rate of a channel's rule, and its bucket; NULL where there is none. */
+static struct rd_bucket *bucket_of_rule(struct rd_outbox *o,
+					struct rd_slice channel,
+					struct rd_pace *pace_out)
+{
+	const struct rd_rules *rules = rd_events_rules(o->socket->events);
+	const struct rd_terms *terms = rd_rules_terms(rules, channel);
+
+	if (terms->rate == 0)
+		return NULL;
+	if (o->paces == NULL)
+		o->paces =
+		    rd_new_array(struct rd_bucket, rd_rules_rates(rules) + 1);
+	*pace_out = (struct rd_pace){terms->rate, terms->rate};
+	return &o->paces[terms->place];
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+uint64_t rd_outbox_owe(struct rd_outbox *o, struct rd_slice channel)
+{
+	uint64_t now = rd_clock_us();
+	uint64_t wait = rd_bucket_owe(&o->pace, pace_of_all(o), now);
+	struct rd_pace pace;
+	struct rd_bucket *b = bucket_of_rule(o, channel, &pace);
+
+	return b == NULL ? wait : later(wait, rd_bucket_owe(b, pace, now));
+}
+
+uint64_t rd_outbox_pace(struct rd_outbox *o, struct rd_slice channel)
+{
+	uint64_t now = rd_clock_us();
+	uint64_t wait = rd_bucket_wait(&o->pace, pace_of_all(o), now);
+	struct rd_pace pace;
+	struct rd_bucket *b = bucket_of_rule(o, channel, &pace);
+
+	if (b != NULL)
+		wait = later(wait, rd_bucket_wait(b, pace, now));
+	if (wait == 0)
+		(void)rd_outbox_owe(o, channel);
+	return wait;
 }
 
 /* ---- one message ---- */
@@ -264,7 +329,14 @@ enum rd_fault rd_outbox_send(struct rd_outbox *o, struct rd_slice channel,
 			     const struct rd_message *msg, uint64_t tag,
 			     const char **why_out)
 {
-	switch (rd_events_who(o->socket->events, RD_DEED_PUBLISH, channel)) {
+	struct rd_events *events = o->socket->events;
+
+	if (msg->payload.len >
+	    rd_rules_terms(rd_events_rules(events), channel)->max_message) {
+		*why_out = "the message is larger than this channel takes";
+		return RD_FAULT_TOO_LARGE;
+	}
+	switch (rd_events_who(events, RD_DEED_PUBLISH, channel)) {
 	case RD_WHO_ANYONE:
 		return send_now(o, channel, msg, tag, why_out);
 	case RD_WHO_HANDLER:

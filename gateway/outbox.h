@@ -9,12 +9,14 @@
  * It outlives neither its client nor the answers: a client that has gone is
  * simply not told, but what it has published takes its way.  It knows how much
  * is under way, so that its owner can stop listening to a client that
- * publishes faster than Redis stores, or handlers answer.
+ * publishes faster than Redis stores, or handlers answer; and how fast the
+ * client publishes.
  */
 #ifndef RD_GATEWAY_OUTBOX_H
 #define RD_GATEWAY_OUTBOX_H
 
 #include "gateway/events.h"
+#include "gateway/limits.h"
 #include "src/publisher.h"
 
 struct rd_outcome {
@@ -30,17 +32,21 @@ typedef void rd_outbox_fn(void *arg, uint64_t tag,
 struct rd_outbox {
 	struct rd_publisher *publisher; /* borrowed */
 	const struct rd_socket *socket; /* borrowed: whose it is */
+	const struct rd_config *cfg;    /* borrowed */
 	rd_outbox_fn *fn;
 	void *arg;
-	struct rd_list pending; /* messages under way */
-	struct rd_map lines;    /* by channel: those that handlers decide on */
-	size_t count;           /* of messages under way */
-	size_t bytes;           /* of their payloads */
+	struct rd_list pending;  /* messages under way */
+	struct rd_map lines;     /* by channel: those that handlers decide on */
+	size_t count;            /* of messages under way */
+	size_t bytes;            /* of their payloads */
+	struct rd_bucket pace;   /* all that it publishes */
+	struct rd_bucket *paces; /* owned: what falls under each rule with a
+				  * rate; NULL: nothing has */
 };
 
 void rd_outbox_init(struct rd_outbox *o, struct rd_publisher *publisher,
-		    const struct rd_socket *socket, rd_outbox_fn *fn,
-		    void *arg);
+		    const struct rd_socket *socket, const struct rd_config *cfg,
+		    rd_outbox_fn *fn, void *arg);
 /* fn is not called any more. */
 void rd_outbox_fini(struct rd_outbox *o);
 /* RD_FAULT_NONE, and fn will be called; else the fault, a sentence in why_out
@@ -51,5 +57,11 @@ RD_MUST_CHECK enum rd_fault rd_outbox_send(struct rd_outbox *o,
 					   uint64_t tag, const char **why_out);
 /* So much is under way that the client should wait. */
 bool rd_outbox_full(const struct rd_outbox *o);
+/* May it publish to this channel?  0: yes, and that is counted; else in so many
+ * milliseconds. */
+uint64_t rd_outbox_pace(struct rd_outbox *o, struct rd_slice channel);
+/* It has published, and that is counted; for so many milliseconds it should
+ * not do so again. */
+uint64_t rd_outbox_owe(struct rd_outbox *o, struct rd_slice channel);
 
 #endif

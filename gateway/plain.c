@@ -38,6 +38,7 @@ struct plain {
 	bool begun;               /* it stands in the channel */
 	bool leaving;             /* the client has closed */
 	uint16_t leave_code;      /* with this */
+	struct rd_waiter slowed;  /* while it publishes too fast */
 	struct rd_timer patience; /* with Redis, and with what it is owed */
 	struct rd_task ended;     /* closes, after the turn */
 };
@@ -46,15 +47,22 @@ struct rd_plains {
 	struct rd_sessions_env env;
 	struct rd_sessions *sessions; /* borrowed */
 	struct rd_list all;
+	struct rd_waiting slowed; /* those that publish too fast */
 	size_t count;
 };
 
 static void plain_flow(struct plain *p)
 {
-	if (!p->begun || rd_outbox_full(&p->outbox))
+	if (!p->begun || rd_outbox_full(&p->outbox) ||
+	    rd_waiter_waits(&p->slowed))
 		rd_conn_pause(p->conn);
 	else
 		rd_conn_resume(p->conn);
+}
+
+static void on_waited(struct rd_waiter *w)
+{
+	plain_flow(rd_list_item(w, struct plain, slowed));
 }
 
 /* The close code that tells what has failed. */
@@ -62,6 +70,8 @@ static uint16_t close_code(enum rd_fault fault)
 {
 	if (fault == RD_FAULT_DENIED)
 		return 1008;
+	if (fault == RD_FAULT_TOO_LARGE)
+		return 1009;
 	return fault == RD_FAULT_UNKNOWN ? 1011 : 1013;
 }
 
@@ -77,26 +87,33 @@ static void on_message(void *arg, bool binary, struct rd_slice payload)
 	struct rd_message msg = {.payload = payload, .encoding = RD_ENC_BIN};
 	enum rd_fault fault;
 	const char *why;
+	uint64_t wait;
 
 	if (!binary)
 		msg.encoding =
 		    rd_json_valid(payload) ? RD_ENC_JSON : RD_ENC_TEXT;
 	fault = rd_outbox_send(&p->outbox, rd_buf_slice(&p->channel), &msg, 0,
 			       &why);
-	if (fault != RD_FAULT_NONE)
+	if (fault != RD_FAULT_NONE) {
 		plain_failed(p, fault, why);
-	else
-		plain_flow(p);
+		return;
+	}
+	/* There are no replies: who is too fast is not heard for a while. */
+	wait = rd_outbox_owe(&p->outbox, rd_buf_slice(&p->channel));
+	if (wait > 0)
+		rd_sessions_count_limit(p->plains->sessions);
+	rd_waiter_start(&p->plains->slowed, &p->slowed, wait);
+	plain_flow(p);
 }
 
 /* Has it been given everything that it published? */
 static bool has_its_own(const struct plain *p)
 {
-	struct rd_id at;
+	struct rd_position at;
 
 	return p->outbox.count == 0 &&
 	       rd_feed_position(&p->feed, rd_buf_slice(&p->channel), &at) &&
-	       rd_id_cmp(at, p->published) >= 0;
+	       rd_id_cmp(at.id, p->published) >= 0;
 }
 
 static void plain_leave(void *arg)
@@ -143,13 +160,13 @@ static void on_published(void *arg, uint64_t tag,
 }
 
 static void on_subscribed(void *arg, struct rd_slice channel,
-			  struct rd_id cursor, uint64_t tag, int err,
+			  struct rd_position at, uint64_t tag, int err,
 			  const char *why)
 {
 	struct plain *p = arg;
 
 	(void)channel;
-	(void)cursor;
+	(void)at;
 	(void)tag;
 	p->begun = true;
 	rd_timer_stop(&p->patience);
@@ -159,14 +176,12 @@ static void on_subscribed(void *arg, struct rd_slice channel,
 		rd_conn_close(p->conn, 1011, why);
 }
 
-static void on_gap(void *arg, struct rd_slice channel, struct rd_id from,
-		   const struct rd_id *first)
+static void on_gap(void *arg, struct rd_slice channel, const struct rd_gap *gap)
 {
 	/* There is no envelope to tell it in; the feed has counted it. */
 	(void)arg;
 	(void)channel;
-	(void)from;
-	(void)first;
+	(void)gap;
 }
 
 static void on_delivered(void *arg)
@@ -251,6 +266,7 @@ static void on_closed(void *arg)
 
 	rd_timer_stop(&p->patience);
 	rd_task_cancel(&p->ended);
+	rd_waiter_stop(&p->slowed);
 	rd_ask_cancel(&p->ask);
 	plain_left(p);
 	rd_socket_leave(&p->socket);
@@ -386,11 +402,12 @@ void rd_plain_open(struct rd_plains *plains, struct rd_conn *conn,
 	plains->count++;
 	rd_timer_init(&p->patience, plains->env.loop, plain_leave, p);
 	rd_task_init(&p->ended, plain_leave, p);
+	rd_waiter_init(&p->slowed);
 	rd_socket_join(&p->socket, plains->env.events, &socket_ops, p);
 	rd_feed_init(&p->feed, plains->env.feeds, conn, RD_CODEC_PLAIN,
 		     &feed_ops, p);
 	rd_outbox_init(&p->outbox, plains->env.publisher, &p->socket,
-		       on_published, p);
+		       plains->env.cfg, on_published, p);
 	rd_conn_upgrade(conn, req, protocol, &conn_ops, p);
 	rd_conn_cork(conn);
 	plain_flow(p);
@@ -414,6 +431,7 @@ struct rd_plains *rd_plains_new(const struct rd_sessions_env *env,
 	plains->env = *env;
 	plains->sessions = sessions;
 	rd_list_init(&plains->all);
+	rd_waiting_init(&plains->slowed, env->loop, on_waited);
 	return plains;
 }
 
@@ -422,6 +440,7 @@ void rd_plains_free(struct rd_plains **plains)
 	if (*plains == NULL)
 		return;
 	assert((*plains)->count == 0);
+	rd_waiting_fini(&(*plains)->slowed);
 	free(*plains);
 	*plains = NULL;
 }

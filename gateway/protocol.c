@@ -109,6 +109,20 @@ static enum rd_fault read_epoch(const struct rd_member *m,
 	return RD_FAULT_NONE;
 }
 
+/* Stands behind offset in the table, so that is known. */
+static enum rd_fault read_count(const struct rd_member *m,
+				struct rd_request *req, const char **why)
+{
+	if (m->kind == RD_KIND_NULL)
+		return RD_FAULT_NONE;
+	if (m->kind != RD_KIND_INT || m->integer < 0)
+		return fault(RD_FAULT_BAD_REQUEST, why,
+			     "count must be a whole number, or null");
+	if (req->place.kind == RD_PLACE_AFTER)
+		req->place.count = (uint64_t)m->integer;
+	return RD_FAULT_NONE;
+}
+
 static enum rd_fault read_from(const struct rd_member *m,
 			       struct rd_request *req, const char **why)
 {
@@ -217,7 +231,8 @@ static const struct verb {
     [RD_VERB_SUBSCRIBE] = {"subscribe",
 			   {{"channel", read_channel},
 			    {"offset", read_offset},
-			    {"epoch", read_epoch}}},
+			    {"epoch", read_epoch},
+			    {"count", read_count}}},
     [RD_VERB_UNSUBSCRIBE] = {"unsubscribe", {{"channel", read_channel}}},
     [RD_VERB_PUBLISH] = {"publish",
 			 {{"channel", read_channel}, {"type", read_type}}},

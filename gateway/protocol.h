@@ -36,6 +36,7 @@ enum rd_verb {
 	X(RD_FAULT_LIMIT, "limit", false)                                      \
 	X(RD_FAULT_DENIED, "denied", false)                                    \
 	X(RD_FAULT_TIMEOUT, "timeout", true)                                   \
+	X(RD_FAULT_RATE, "rate", true)                                         \
 	X(RD_FAULT_BUSY, "busy", true)                                         \
 	X(RD_FAULT_BACKLOG, "backlog", true)                                   \
 	X(RD_FAULT_UNAVAILABLE, "unavailable", true)                           \
@@ -58,7 +59,7 @@ struct rd_request {
 	uint64_t id;
 	enum rd_verb verb;
 	struct rd_slice channel;   /* valid, for the verbs that take one */
-	struct rd_place place;     /* subscribe: offset; history: from */
+	struct rd_place place;     /* subscribe: offset, count; history: from */
 	struct rd_slice epoch;     /* data is NULL where not given */
 	struct rd_id to;           /* history; the largest id where not given */
 	uint64_t limit;            /* history */

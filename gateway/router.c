@@ -99,8 +99,14 @@ void rd_router_request(void *arg, struct rd_conn *conn,
 	if (r->draining) {
 		refuse(conn, 503, "This gateway is going; try again.");
 	} else if (rd_conns_count(r->conns) > (size_t)r->cfg->max_connections) {
-		r->refused++;
+		r->counters.refused_connections++;
 		refuse(conn, 503, "Too many connections.");
+	} else if (rd_conns_are_full(r->conns)) {
+		r->counters.refused_full++;
+		refuse(conn, 503, "Too much is waiting; try again.");
+	} else if (rd_conn_is_crowded(conn)) {
+		r->counters.refused_crowded++;
+		refuse(conn, 429, "Too many connections from this address.");
 	} else if (req->upgrade_websocket || has_prefix(req->path, "/ws/")) {
 		open_websocket(r, conn, req);
 	} else {

@@ -14,6 +14,16 @@
 #include "gateway/plain.h"
 #include "gateway/session.h"
 
+#define RD_ROUTER_COUNTERS(X)                                                  \
+	X(refused_connections, "connections above max-connections")            \
+	X(refused_crowded, "connections above max-per-address")                \
+	X(refused_full, "connections while max-buffers was reached")
+struct rd_router_counters {
+#define X(name, help) uint64_t name;
+	RD_ROUTER_COUNTERS(X)
+#undef X
+};
+
 /* Everything is borrowed; the owner fills it in. */
 struct rd_router {
 	const struct rd_config *cfg;
@@ -21,8 +31,8 @@ struct rd_router {
 	struct rd_sessions *sessions;
 	struct rd_plains *plains;
 	struct rd_pages *pages;
-	bool draining;    /* nobody is let in any more */
-	uint64_t refused; /* connections above max-connections */
+	bool draining; /* nobody is let in any more */
+	struct rd_router_counters counters;
 };
 
 /* The request() of rd_conn_ops; arg is the router. */

@@ -8,7 +8,8 @@
  * That is one held request, for the connection is paused meanwhile.
  *
  * Not here: decoding (protocol.c), encoding (frame.c), cursors
- * (subscription.c), histories (history.c), handlers (session_events.c).
+ * (subscription.c), histories (history.c), handlers (session_events.c), when
+ * a client is listened to (session_flow.c).
  */
 #include "gateway/session_impl.h"
 #include "gateway/crypto.h"
@@ -16,16 +17,16 @@
 #include "src/log.h"
 #include "src/mem.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#define ASKING_MAX 1000 /* requests of a client that handlers decide on */
+/* Its desk, made where there was none. */
+static struct rd_desk *desk_of(struct rd_session *s);
 
 /* ---- what goes out ---- */
 
 void rd_session_send(struct rd_session *s)
 {
-	rd_conn_send(s->conn, rd_buf_slice(&s->sessions->out));
+	rd_session_give(s, rd_buf_slice(&s->sessions->out));
 }
 
 struct rd_buf *rd_session_out(struct rd_session *s)
@@ -40,7 +41,7 @@ void rd_session_refuse(struct rd_session *s, const struct rd_request *req,
 	s->sessions->counters.refused++;
 	if (fault == RD_FAULT_DENIED)
 		s->sessions->counters.denied++;
-	rd_frame_error(rd_session_out(s), s->codec, req, fault, why);
+	rd_frame_error(rd_session_out(s), s->codec, req, fault, why, 0);
 	rd_session_send(s);
 }
 
@@ -95,7 +96,7 @@ void rd_session_subscribe(struct rd_session *s, struct rd_slice channel,
 
 bool rd_session_follows(struct rd_session *s, const struct rd_request *req)
 {
-	struct rd_id at;
+	struct rd_position at;
 
 	if (!rd_feed_position(&s->feed, req->channel, &at))
 		return false;
@@ -147,14 +148,33 @@ static void do_unsubscribe(struct rd_session *s, const struct rd_request *req)
 	rd_session_send(s);
 }
 
+static void refuse_pace(struct rd_session *s, const struct rd_request *req,
+			uint64_t after_ms)
+{
+	rd_sessions_count_limit(s->sessions);
+	s->sessions->counters.refused++;
+	rd_frame_error(rd_session_out(s), s->codec, req, RD_FAULT_RATE,
+		       "more messages a second than are allowed", after_ms);
+	rd_session_send(s);
+}
+
 static void do_publish(struct rd_session *s, const struct rd_request *req)
 {
+	struct rd_outbox *outbox = &desk_of(s)->outbox;
+	uint64_t after_ms = rd_outbox_pace(outbox, req->channel);
+	enum rd_fault fault;
 	const char *why;
-	enum rd_fault fault = rd_outbox_send(
-	    &s->outbox, req->channel, &req->message, rd_tag_of(req), &why);
 
+	if (after_ms > 0) {
+		rd_session_charge(s);
+		refuse_pace(s, req, after_ms);
+		return;
+	}
+	fault = rd_outbox_send(outbox, req->channel, &req->message,
+			       rd_tag_of(req), &why);
 	if (fault == RD_FAULT_NONE)
 		return;
+	rd_session_charge(s);
 	rd_sessions_count_publish(s->sessions, false);
 	rd_session_refuse(s, req, fault, why);
 }
@@ -168,7 +188,7 @@ static void do_history(struct rd_session *s, const struct rd_request *req)
 		rd_session_refuse(s, req, RD_FAULT_DENIED,
 				  "only who is subscribed may read this "
 				  "channel's history");
-	else if (rd_histories_ask(&s->histories, req) != RD_OK)
+	else if (rd_histories_ask(&desk_of(s)->histories, req) != RD_OK)
 		rd_session_refuse(s, req, RD_FAULT_UNAVAILABLE,
 				  "Redis does not answer");
 }
@@ -194,18 +214,6 @@ static const struct {
 };
 
 /* ---- what comes in ---- */
-
-void rd_session_flow(struct rd_session *s)
-{
-	if (s->greeting != NULL || s->going || s->holding ||
-	    s->asking >= ASKING_MAX || rd_outbox_full(&s->outbox) ||
-	    rd_histories_full(&s->histories))
-		rd_conn_pause(s->conn);
-	else
-		rd_conn_resume(s->conn);
-	if (s->going && s->outbox.count == 0 && s->asking == 0)
-		rd_conn_close(s->conn, 1012, "the gateway restarts");
-}
 
 static bool must_wait(const struct rd_session *s, const struct rd_request *req)
 {
@@ -237,10 +245,12 @@ static void session_request(struct rd_session *s, struct rd_slice payload)
 	}
 	if (err == RD_OK && must_wait(s, &req)) {
 		s->holding = true;
-		rd_buf_addslice(&s->held, payload);
+		rd_buf_addslice(&desk_of(s)->held, payload);
 		return;
 	}
 	all->counters.requests++;
+	if (err != RD_OK || req.verb != RD_VERB_PUBLISH)
+		rd_session_charge(s);
 	if (err == RD_OK)
 		verbs[req.verb].run(s, &req);
 	else
@@ -264,11 +274,11 @@ static void on_message(void *arg, bool binary, struct rd_slice payload)
 static void on_wake(void *arg)
 {
 	struct rd_session *s = arg;
-	struct rd_buf held = s->held;
+	struct rd_buf held = s->desk->held;
 
 	if (!s->holding)
 		return;
-	rd_buf_init(&s->held);
+	rd_buf_init(&s->desk->held);
 	s->holding = false;
 	session_request(s, rd_buf_slice(&held));
 	rd_buf_fini(&held);
@@ -278,13 +288,13 @@ static void on_wake(void *arg)
 void rd_session_wake(struct rd_session *s)
 {
 	if (s->holding)
-		rd_task_defer(&s->wake, s->sessions->env.loop);
+		rd_task_defer(&s->desk->wake, s->sessions->env.loop);
 }
 
 /* ---- what others tell ---- */
 
 static void on_subscribed(void *arg, struct rd_slice channel,
-			  struct rd_id cursor, uint64_t tag, int err,
+			  struct rd_position at, uint64_t tag, int err,
 			  const char *why)
 {
 	struct rd_session *s = arg;
@@ -296,25 +306,23 @@ static void on_subscribed(void *arg, struct rd_slice channel,
 		if (!ordered)
 			rd_session_refuse(s, &req, RD_FAULT_UNAVAILABLE, why);
 	} else if (ordered) {
-		rd_frame_subscription(rd_session_out(s), s->codec, channel,
-				      cursor, rd_session_epoch(s));
+		rd_frame_subscription(rd_session_out(s), s->codec, channel, at,
+				      rd_session_epoch(s));
 		rd_session_send(s);
 	} else if (req.has_id) {
 		rd_frame_subscribed(rd_session_out(s), s->codec, req.id,
-				    channel, cursor, rd_session_epoch(s),
-				    false);
+				    channel, at, rd_session_epoch(s), false);
 		rd_session_send(s);
 	}
 	if (s->feed.starting == 0)
 		rd_session_wake(s);
 }
 
-static void on_gap(void *arg, struct rd_slice channel, struct rd_id from,
-		   const struct rd_id *first)
+static void on_gap(void *arg, struct rd_slice channel, const struct rd_gap *gap)
 {
 	struct rd_session *s = arg;
 
-	rd_frame_gap(rd_session_out(s), s->codec, channel, from, first,
+	rd_frame_gap(rd_session_out(s), s->codec, channel, gap,
 		     rd_session_epoch(s));
 	rd_session_send(s);
 }
@@ -342,7 +350,7 @@ static void on_history(void *arg, const struct rd_history_answer *answer)
 	struct rd_request req = {.has_id = true, .id = answer->id};
 
 	if (answer->fault == RD_FAULT_NONE)
-		rd_conn_send(s->conn, answer->frame);
+		rd_session_give(s, answer->frame);
 	else
 		rd_session_refuse(s, &req, answer->fault, answer->why);
 	rd_session_flow(s);
@@ -355,12 +363,25 @@ static void on_leaving(void *arg, uint16_t code)
 	rd_conn_close(s->conn, code, NULL);
 }
 
+static struct rd_desk *desk_of(struct rd_session *s)
+{
+	const struct rd_sessions_env *env = &s->sessions->env;
+	struct rd_desk *desk = s->desk;
+
+	if (desk != NULL)
+		return desk;
+	desk = s->desk = rd_new(struct rd_desk);
+	rd_outbox_init(&desk->outbox, env->publisher, &s->socket, env->cfg,
+		       on_published, s);
+	rd_histories_init(&desk->histories, env->pages, env->cfg->prefix,
+			  s->codec, on_history, s);
+	rd_task_init(&desk->wake, on_wake, s);
+	return desk;
+}
+
 static void on_drained(void *arg)
 {
-	struct rd_session *s = arg;
-
-	s->beyond = 0;
-	rd_feed_drained(&s->feed);
+	rd_session_drained(arg);
 }
 
 static void on_closed(void *arg)
@@ -369,10 +390,8 @@ static void on_closed(void *arg)
 
 	rd_session_events_fini(s);
 	rd_feed_fini(&s->feed);
-	rd_outbox_fini(&s->outbox);
-	rd_histories_fini(&s->histories);
-	rd_buf_fini(&s->held);
-	rd_task_cancel(&s->wake);
+	rd_desk_free(&s->desk);
+	rd_waiter_stop(&s->slowed);
 	rd_list_remove(&s->link);
 	s->sessions->count--;
 	free(s);
@@ -390,15 +409,6 @@ static const struct rd_feed_ops feed_ops = {
     .gap = on_gap,
 };
 
-static void make_name(char name[RD_SESSION_NAME])
-{
-	unsigned char random[(RD_SESSION_NAME - 1) / 2];
-
-	rd_random(random, sizeof(random));
-	for (size_t i = 0; i < sizeof(random); i++)
-		snprintf(name + 2 * i, 3, "%02x", random[i]);
-}
-
 void rd_session_open(struct rd_sessions *sessions, struct rd_conn *conn,
 		     const struct rd_http_request *req, enum rd_codec codec,
 		     const char *protocol)
@@ -411,14 +421,10 @@ void rd_session_open(struct rd_sessions *sessions, struct rd_conn *conn,
 	rd_list_init(&s->link);
 	rd_list_push(&sessions->all, &s->link);
 	sessions->count++;
-	rd_task_init(&s->wake, on_wake, s);
+	rd_waiter_init(&s->slowed);
 	rd_feed_init(&s->feed, sessions->env.feeds, conn, codec, &feed_ops, s);
 	rd_session_events_init(s);
-	rd_outbox_init(&s->outbox, sessions->env.publisher, &s->socket,
-		       on_published, s);
-	rd_histories_init(&s->histories, sessions->env.pages,
-			  sessions->env.cfg->prefix, codec, on_history, s);
-	make_name(s->name);
+	rd_random_name(s->name, RD_SESSION_NAME - 1);
 	rd_conn_upgrade(conn, req, protocol, &conn_ops, s);
 	if (rd_socket_must_ask(&s->socket))
 		rd_session_ask_connect(s, req, protocol);

@@ -21,7 +21,10 @@ struct rd_sessions;
 	X(denied, "of them, by a rule or a handler")                           \
 	X(published, "messages of clients that Redis has stored")              \
 	X(publish_errors, "messages of clients that Redis did not store")      \
-	X(subscription_limits, "subscriptions above max-subscriptions")
+	X(subscription_limits, "subscriptions above max-subscriptions")        \
+	X(publish_limits, "messages above publish-rate or a rule's rate")      \
+	X(request_pauses, "times that a client asked too much too fast")       \
+	X(reply_pauses, "times that a client read too few of its replies")
 struct rd_session_counters {
 #define X(name, help) uint64_t name;
 	RD_SESSION_COUNTERS(X)
@@ -48,6 +51,8 @@ const struct rd_session_counters *rd_sessions_counters(
     const struct rd_sessions *sessions);
 /* Counts what plain clients publish, too. */
 void rd_sessions_count_publish(struct rd_sessions *sessions, bool stored);
+/* Counts those of them that came too fast. */
+void rd_sessions_count_limit(struct rd_sessions *sessions);
 /* Redis went away: whoever waits for it is told. */
 void rd_sessions_down(struct rd_sessions *sessions);
 /* Tells every client to come back after a while, and closes it; spread over

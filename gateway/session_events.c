@@ -250,7 +250,7 @@ void rd_session_ask_subscribe(struct rd_session *s,
 
 bool rd_session_may_read(const struct rd_session *s, struct rd_slice channel)
 {
-	struct rd_id at;
+	struct rd_position at;
 
 	switch (rd_events_who(s->socket.events, RD_DEED_SUBSCRIBE, channel)) {
 	case RD_WHO_ANYONE:

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * session_impl.h -- the inside of sessions, for the three files:
+ * session_impl.h -- the inside of sessions, for the four files:
  *
  *	session.c		one of them: its requests and what answers them
+ *	session_flow.c		when it is listened to
  *	session_events.c	what handlers decide on, and order
  *	sessions.c		all of them
  */
@@ -18,6 +19,14 @@
 /* The tag of a subscription that a handler has ordered: no request's. */
 #define RD_TAG_ORDERED UINT64_MAX
 
+/* What a client needs that does more than listen. */
+struct rd_desk {
+	struct rd_outbox outbox;
+	struct rd_histories histories;
+	struct rd_buf held;  /* a request that waits for a subscription */
+	struct rd_task wake; /* takes it up */
+};
+
 struct rd_session {
 	struct rd_list link;          /* on the list of all */
 	struct rd_sessions *sessions; /* borrowed */
@@ -25,19 +34,19 @@ struct rd_session {
 	enum rd_codec codec;
 	struct rd_socket socket; /* what handlers know it by */
 	struct rd_feed feed;
-	struct rd_outbox outbox;
-	struct rd_histories histories;
+	struct rd_desk *desk;       /* owned; NULL: not needed so far */
 	char name[RD_SESSION_NAME]; /* random; told to the client */
-	struct rd_buf held; /* a request that waits for a subscription */
-	bool holding;
+	bool holding;               /* the desk holds a request */
 	bool going; /* told to come back: closes when all is answered */
-	struct rd_task wake;        /* takes up the held request */
 	struct rd_ask *greeting;    /* may it come in?  NULL: it may */
 	struct rd_list subscribing; /* subscribes that a handler decides on */
 	struct rd_list calling;     /* calls under way */
 	size_t asking;              /* of both */
 	struct rd_map known;        /* subscriptions that handlers know of */
 	struct rd_list early;       /* orders that came before the welcome */
+	struct rd_bucket pace;      /* of its requests */
+	struct rd_waiter slowed;    /* while it is above that */
+	size_t owed;   /* bytes of replies, full as it was, since it drained */
 	size_t beyond; /* bytes sent to it, full as it was, since it drained */
 };
 
@@ -49,6 +58,7 @@ struct rd_sessions {
 	struct rd_request_reader reader; /* scratch */
 	struct rd_buf out;               /* scratch: frames for one client */
 	struct rd_session_counters counters;
+	struct rd_waiting slowed; /* those above request-rate */
 	struct rd_timer drain;
 	size_t drain_batch; /* to be told in one tick */
 	uint64_t drain_spread_ms;
@@ -74,12 +84,12 @@ void rd_session_dismiss(struct rd_session *s, uint64_t after_ms);
 /* Where a frame goes, and off it goes. */
 struct rd_buf *rd_session_out(struct rd_session *s);
 void rd_session_send(struct rd_session *s);
+/* The same with a frame from elsewhere. */
+void rd_session_give(struct rd_session *s, struct rd_slice frame);
 void rd_session_refuse(struct rd_session *s, const struct rd_request *req,
 		       enum rd_fault fault, const char *why);
 const char *rd_session_epoch(const struct rd_session *s);
 void rd_session_welcome(struct rd_session *s);
-/* Listens to the client unless something of its own must be done first. */
-void rd_session_flow(struct rd_session *s);
 /* Takes up the held request, after the turn, if there is one. */
 void rd_session_wake(struct rd_session *s);
 /* As many subscriptions as it may have? */
@@ -90,6 +100,19 @@ bool rd_session_follows(struct rd_session *s, const struct rd_request *req);
 void rd_session_subscribe(struct rd_session *s, struct rd_slice channel,
 			  const struct rd_place *place, bool foreign,
 			  uint64_t tag);
+
+/* ---- session_flow.c ---- */
+
+/* Listens to the client unless something of its own must be done first. */
+void rd_session_flow(struct rd_session *s);
+/* It has asked for something; flow() is called afterwards. */
+void rd_session_charge(struct rd_session *s);
+/* Its output has room again. */
+void rd_session_drained(struct rd_session *s);
+/* It may ask again. */
+void rd_session_waited(struct rd_waiter *w);
+/* Gives up what is under way; NULL is fine. */
+void rd_desk_free(struct rd_desk **desk);
 
 /* ---- session_events.c ---- */
 

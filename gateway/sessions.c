@@ -60,6 +60,11 @@ void rd_sessions_count_publish(struct rd_sessions *sessions, bool stored)
 		sessions->counters.publish_errors++;
 }
 
+void rd_sessions_count_limit(struct rd_sessions *sessions)
+{
+	sessions->counters.publish_limits++;
+}
+
 struct rd_sessions *rd_sessions_new(const struct rd_sessions_env *env)
 {
 	struct rd_sessions *sessions = rd_new(struct rd_sessions);
@@ -67,6 +72,7 @@ struct rd_sessions *rd_sessions_new(const struct rd_sessions_env *env)
 	sessions->env = *env;
 	rd_list_init(&sessions->all);
 	rd_list_init(&sessions->drained);
+	rd_waiting_init(&sessions->slowed, env->loop, rd_session_waited);
 	rd_timer_init(&sessions->drain, env->loop, drain_tick, sessions);
 	return sessions;
 }
@@ -77,6 +83,7 @@ void rd_sessions_free(struct rd_sessions **sessions)
 		return;
 	assert((*sessions)->count == 0);
 	rd_timer_stop(&(*sessions)->drain);
+	rd_waiting_fini(&(*sessions)->slowed);
 	rd_request_reader_fini(&(*sessions)->reader);
 	rd_buf_fini(&(*sessions)->out);
 	free(*sessions);

@@ -14,27 +14,44 @@
 
 #include <stdlib.h>
 
+#define RATE_MAX    1000000
+#define MESSAGE_MAX 67108864 /* as of the option max-message */
+
 struct rule {
 	char *pattern; /* owned */
 	enum rd_who who[RD_DEEDS];
+	struct rd_terms terms;
 };
 
 struct rd_rules {
 	struct rule *items; /* owned; count of them */
 	size_t count;
+	size_t rates;         /* of them, with a rate */
 	char *events;         /* owned; "" for none */
 	enum rd_who call_who; /* who answers a call that no rule names */
 };
 
-static const char *const deed_names[RD_DEEDS] = {
-    [RD_DEED_SUBSCRIBE] = "subscribe",
-    [RD_DEED_PUBLISH] = "publish",
-    [RD_DEED_CALL] = "call",
-};
 static const char *const who_names[] = {
     [RD_WHO_ANYONE] = "anyone",
     [RD_WHO_HANDLER] = "handler",
     [RD_WHO_NOBODY] = "nobody",
+};
+static const char *const slow_names[] = {
+    [RD_SLOW_CATCHUP] = "catchup",
+    [RD_SLOW_NEWEST] = "newest",
+    [RD_SLOW_CLOSE] = "close",
+};
+
+/* Of a rule that says nothing else. */
+static const struct rd_terms no_terms = {.max_message = SIZE_MAX};
+
+/* What a rule is read into. */
+struct reading {
+	const char *line;
+	bool handlers; /* there are some to ask */
+	unsigned seen; /* a bit for each row of keys */
+	struct rule *rule;
+	struct rd_buf *why;
 };
 
 /* The index of a word among names, or -1. */
@@ -57,70 +74,147 @@ static struct rd_slice take_word(const char **at)
 	return word;
 }
 
-static int complain(struct rd_buf *why, const char *line, const char *text)
+static int complain(struct reading *r, const char *text)
 {
-	rd_buf_addf(why, "rule: \"%s\": %s", line, text);
+	rd_buf_addf(r->why, "rule: \"%s\": %s", r->line, text);
 	return RD_ECONFIG;
 }
 
-/* Reads "deed=who". */
-static int read_term(struct rd_slice word, const char *line, bool handlers,
-		     bool *named, struct rule *rule, struct rd_buf *why)
+static int read_who(struct reading *r, enum rd_deed deed, struct rd_slice value)
 {
-	const char *equals = memchr(word.data, '=', word.len);
-	struct rd_slice left = word, right = {"", 0};
-	int deed, who;
+	int who = find(value, who_names, 3);
 
-	if (equals != NULL) {
-		left.len = (size_t)(equals - word.data);
-		right.data = equals + 1;
-		right.len = word.len - left.len - 1;
-	}
-	deed = find(left, deed_names, RD_DEEDS);
-	who = find(right, who_names, 3);
-	if (deed < 0 || equals == NULL)
-		return complain(why, line,
-				"expected subscribe=, publish= or call= behind "
-				"the pattern");
 	if (who < 0)
-		return complain(why, line,
-				"expected anyone, handler or nobody "
-				"behind each =");
-	if (named[deed])
-		return complain(why, line, "says the same thing twice");
+		return complain(r, "expected anyone, handler or nobody "
+				   "behind subscribe=, publish= and call=");
 	if (deed == RD_DEED_CALL && who == RD_WHO_ANYONE)
 		who = RD_WHO_HANDLER;
-	if (who == RD_WHO_HANDLER && !handlers)
-		return complain(why, line,
-				"a handler can only be asked through a "
-				"channel: give events");
-	named[deed] = true;
-	rule->who[deed] = (enum rd_who)who;
+	if (who == RD_WHO_HANDLER && !r->handlers)
+		return complain(r, "a handler can only be asked through a "
+				   "channel: give events");
+	r->rule->who[deed] = (enum rd_who)who;
 	return RD_OK;
 }
 
-static int read_rule(const char *line, bool handlers, struct rule *rule,
-		     struct rd_buf *why)
+static int read_subscribe(struct reading *r, struct rd_slice value)
 {
-	bool named[RD_DEEDS] = {false};
-	const char *at = line;
+	return read_who(r, RD_DEED_SUBSCRIBE, value);
+}
+
+static int read_publish(struct reading *r, struct rd_slice value)
+{
+	return read_who(r, RD_DEED_PUBLISH, value);
+}
+
+static int read_call(struct reading *r, struct rd_slice value)
+{
+	return read_who(r, RD_DEED_CALL, value);
+}
+
+static int read_slow(struct reading *r, struct rd_slice value)
+{
+	int slow = find(value, slow_names, 3);
+
+	if (slow < 0)
+		return complain(r, "expected catchup, newest or close behind "
+				   "slow=");
+	r->rule->terms.slow = (enum rd_slow)slow;
+	return RD_OK;
+}
+
+/* A number from 1 to max; where units is set, k and m may follow it. */
+static bool read_number(struct rd_slice text, bool units, uint64_t max,
+			uint64_t *number_out)
+{
+	uint64_t n = 0, unit = 1;
+
+	if (units && text.len > 1) {
+		char last = text.data[text.len - 1];
+
+		unit = last == 'k' ? 1 << 10 : last == 'm' ? 1 << 20 : 1;
+		text.len -= unit > 1;
+	}
+	if (text.len < 1 || text.len > 9)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return false;
+		n = n * 10 + (uint64_t)(text.data[i] - '0');
+	}
+	*number_out = n * unit;
+	return n >= 1 && n * unit <= max;
+}
+
+static int read_rate(struct reading *r, struct rd_slice value)
+{
+	if (!read_number(value, false, RATE_MAX, &r->rule->terms.rate))
+		return complain(r, "expected a number from 1 to 1000000 "
+				   "behind rate=");
+	return RD_OK;
+}
+
+static int read_max_message(struct reading *r, struct rd_slice value)
+{
+	uint64_t n;
+
+	if (!read_number(value, true, MESSAGE_MAX, &n))
+		return complain(r, "expected a size (512, 64k, 16m) from 1 to "
+				   "64m behind max-message=");
+	r->rule->terms.max_message = (size_t)n;
+	return RD_OK;
+}
+
+static const struct {
+	const char *name;
+	int (*read)(struct reading *r, struct rd_slice value);
+} keys[] = {
+    {"subscribe", read_subscribe}, {"publish", read_publish},
+    {"call", read_call},           {"slow", read_slow},
+    {"rate", read_rate},           {"max-message", read_max_message},
+};
+#define KEYS (sizeof(keys) / sizeof(*keys))
+#define EXPECTED                                                               \
+	"expected subscribe=, publish=, call=, slow=, rate= or max-message= "  \
+	"behind the pattern"
+
+/* Reads "key=value". */
+static int read_term(struct reading *r, struct rd_slice word)
+{
+	const char *equals = memchr(word.data, '=', word.len);
+	struct rd_slice name = word, value;
+	size_t k = 0;
+
+	if (equals == NULL)
+		return complain(r, EXPECTED);
+	name.len = (size_t)(equals - word.data);
+	value = (struct rd_slice){equals + 1, word.len - name.len - 1};
+	while (k < KEYS && !rd_slice_is(name, keys[k].name))
+		k++;
+	if (k == KEYS)
+		return complain(r, EXPECTED);
+	if (r->seen & 1u << k)
+		return complain(r, "says the same thing twice");
+	r->seen |= 1u << k;
+	return keys[k].read(r, value);
+}
+
+static int read_rule(struct reading *r)
+{
+	const char *at = r->line;
 	struct rd_slice word = take_word(&at);
-	int err = RD_OK, terms = 0;
+	int err = RD_OK;
 
 	if (!rd_glob_valid(word))
-		return complain(why, line,
-				"expected a channel or a pattern (* ? [abc]) "
-				"first");
-	rule->pattern = rd_strndup(word.data, word.len);
-	rule->who[RD_DEED_CALL] = handlers ? RD_WHO_HANDLER : RD_WHO_NOBODY;
-	while (err == RD_OK && (word = take_word(&at)).len > 0) {
-		err = read_term(word, line, handlers, named, rule, why);
-		terms++;
-	}
-	if (err == RD_OK && terms == 0)
-		return complain(why, line,
-				"expected subscribe=, publish= or call= behind "
-				"the pattern");
+		return complain(r, "expected a channel or a pattern (* ? "
+				   "[abc]) first");
+	r->rule->pattern = rd_strndup(word.data, word.len);
+	r->rule->who[RD_DEED_CALL] =
+	    r->handlers ? RD_WHO_HANDLER : RD_WHO_NOBODY;
+	r->rule->terms = no_terms;
+	while (err == RD_OK && (word = take_word(&at)).len > 0)
+		err = read_term(r, word);
+	if (err == RD_OK && r->seen == 0)
+		return complain(r, EXPECTED);
 	return err;
 }
 
@@ -134,12 +228,19 @@ int rd_rules_parse(const struct rd_strings *lines, const char *events,
 	rules->call_who = handlers ? RD_WHO_HANDLER : RD_WHO_NOBODY;
 	rules->items = rd_new_array(struct rule, (size_t)lines->count);
 	for (int i = 0; i < lines->count; i++) {
+		struct rule *rule = &rules->items[i];
+		struct reading r = {.line = lines->items[i],
+				    .handlers = handlers,
+				    .rule = rule,
+				    .why = why};
+
 		rules->count++;
-		if (read_rule(lines->items[i], handlers, &rules->items[i],
-			      why) != RD_OK) {
+		if (read_rule(&r) != RD_OK) {
 			rd_rules_free(&rules);
 			return RD_ECONFIG;
 		}
+		if (rule->terms.rate > 0)
+			rule->terms.place = ++rules->rates;
 	}
 	*rules_out = rules;
 	return RD_OK;
@@ -159,14 +260,39 @@ void rd_rules_free(struct rd_rules **rules_p)
 	*rules_p = NULL;
 }
 
-enum rd_who rd_rules_who(const struct rd_rules *rules, enum rd_deed deed,
-			 struct rd_slice channel)
+/* The rule that holds for a channel, or NULL. */
+static const struct rule *find_rule(const struct rd_rules *rules,
+				    struct rd_slice channel)
 {
-	if (rules->events[0] != '\0' && rd_slice_is(channel, rules->events))
-		return RD_WHO_NOBODY;
 	for (size_t i = 0; i < rules->count; i++)
 		if (rd_glob_match(rd_slice_str(rules->items[i].pattern),
 				  channel))
-			return rules->items[i].who[deed];
+			return &rules->items[i];
+	return NULL;
+}
+
+enum rd_who rd_rules_who(const struct rd_rules *rules, enum rd_deed deed,
+			 struct rd_slice channel)
+{
+	const struct rule *rule;
+
+	if (rules->events[0] != '\0' && rd_slice_is(channel, rules->events))
+		return RD_WHO_NOBODY;
+	rule = find_rule(rules, channel);
+	if (rule != NULL)
+		return rule->who[deed];
 	return deed == RD_DEED_CALL ? rules->call_who : RD_WHO_ANYONE;
+}
+
+const struct rd_terms *rd_rules_terms(const struct rd_rules *rules,
+				      struct rd_slice channel)
+{
+	const struct rule *rule = find_rule(rules, channel);
+
+	return rule == NULL ? &no_terms : &rule->terms;
+}
+
+size_t rd_rules_rates(const struct rd_rules *rules)
+{
+	return rules->rates;
 }

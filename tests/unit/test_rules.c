@@ -78,6 +78,41 @@ START_TEST(test_the_channel_of_the_events_is_closed_to_clients)
 }
 END_TEST
 
+static const struct rd_terms *terms(const char *channel)
+{
+	return rd_rules_terms(rules, rd_slice_str(channel));
+}
+
+START_TEST(test_a_rule_says_what_else_holds)
+{
+	const char *lines[] = {
+	    "price:* slow=newest rate=5",
+	    "log:* slow=close publish=nobody max-message=512",
+	    "chat:* rate=1000000 max-message=64k slow=catchup",
+	    "blob max-message=64m",
+	};
+
+	ck_assert_int_eq(parse("", lines, 4), RD_OK);
+	ck_assert_uint_eq(rd_rules_rates(rules), 2);
+	ck_assert_int_eq(terms("price:1")->slow, RD_SLOW_NEWEST);
+	ck_assert_uint_eq(terms("price:1")->rate, 5);
+	ck_assert_uint_eq(terms("price:1")->place, 1);
+	ck_assert(terms("price:1")->max_message == SIZE_MAX);
+	ck_assert_int_eq(who(RD_DEED_PUBLISH, "price:1"), RD_WHO_ANYONE);
+	ck_assert_int_eq(terms("log:1")->slow, RD_SLOW_CLOSE);
+	ck_assert_uint_eq(terms("log:1")->place, 0);
+	ck_assert_uint_eq(terms("log:1")->max_message, 512);
+	ck_assert_int_eq(who(RD_DEED_PUBLISH, "log:1"), RD_WHO_NOBODY);
+	ck_assert_uint_eq(terms("chat:1")->rate, 1000000);
+	ck_assert_uint_eq(terms("chat:1")->place, 2);
+	ck_assert_uint_eq(terms("chat:1")->max_message, 65536);
+	ck_assert_int_eq(terms("other")->slow, RD_SLOW_CATCHUP);
+	ck_assert_uint_eq(terms("other")->rate, 0);
+	ck_assert(terms("other")->max_message == SIZE_MAX);
+	ck_assert_uint_eq(terms("blob")->max_message, 67108864);
+}
+END_TEST
+
 static const struct {
 	const char *events, *line, *says;
 } wrong[] = {
@@ -92,6 +127,16 @@ static const struct {
     {"ev", "a publish=nobody publish=anyone", "twice"},
     {"", "a publish=handler", "give events"},
     {"", "a call=anyone", "give events"},
+    {"", "a slow=later", "catchup, newest or close"},
+    {"", "a slow=newest slow=newest", "twice"},
+    {"", "a rate=0", "from 1 to 1000000"},
+    {"", "a rate=1000001", "from 1 to 1000000"},
+    {"", "a rate=5k", "from 1 to 1000000"},
+    {"", "a rate=", "from 1 to 1000000"},
+    {"", "a max-message=k", "expected a size"},
+    {"", "a max-message=65m", "expected a size"},
+    {"", "a max-message=-1", "expected a size"},
+    {"", "a max-message=99999999999999999999", "expected a size"},
 };
 
 START_TEST(test_a_wrong_rule_is_named)
@@ -115,6 +160,7 @@ int main(void)
 	tcase_add_test(t, test_without_rules_anyone_subscribes_and_publishes);
 	tcase_add_test(t, test_the_first_rule_that_matches_holds);
 	tcase_add_test(t, test_the_channel_of_the_events_is_closed_to_clients);
+	tcase_add_test(t, test_a_rule_says_what_else_holds);
 	tcase_add_loop_test(t, test_a_wrong_rule_is_named, 0, COUNT(wrong));
 	return unit_run_case("rules", t);
 }
