@@ -2,95 +2,68 @@
 /*
  * feeds.c -- all that the clients of a gateway follow; see subscription.h.
  *
- * Live subscriptions of a channel are one list.  What comes in is cut into
- * frames, each encoded once for every codec that somebody needs, and the same
- * bytes go to all.  Whoever is full leaves the list at the frame's beginning.
+ * Whatever is to be done for those who are not live is done at the end of a
+ * turn, for all who want it: who has just come is settled or waits for Redis,
+ * who catches up is given a frame out of memory, and another one when all the
+ * others have had theirs.  A turn gives WORK_BYTES at most: the rest is for
+ * the next one, so that a thousand who come back do not hold up those who are
+ * live.
  */
-#include "gateway/frame.h"
 #include "gateway/subscription_impl.h"
 #include "src/mem.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#define FRAME_BYTES 65536 /* a frame that is this large is ended */
+#define WORK_BYTES (4 << 20)
 
-/* ---- live ---- */
+/* ---- work ---- */
 
-void rd_feeds_send(struct rd_feeds *feeds, struct rd_feed *feed,
-		   size_t messages)
+static void settle_arrivals(struct rd_feeds *feeds)
 {
-	rd_conn_send(feed->conn, rd_buf_slice(&feeds->frames[feed->codec]));
-	feeds->counters.deliveries += messages;
-}
+	struct rd_list *l;
 
-size_t rd_feeds_encode(struct rd_feeds *feeds, enum rd_codec codec,
-		       struct rd_slice channel, struct rd_entries *it,
-		       struct rd_id *last_out)
-{
-	struct rd_frame_list list;
-	struct rd_message msg;
-	struct rd_entry entry;
-	size_t n = 0, bytes = 0;
-
-	rd_buf_clear(&feeds->frames[codec]);
-	rd_frame_list_begin(&list, &feeds->frames[codec], codec);
-	while (bytes < FRAME_BYTES && rd_entries_next(it, &entry)) {
-		rd_entry_message(&entry, &msg);
-		rd_frame_list_add(&list, &msg);
-		bytes += rd_entry_bytes(&entry);
-		*last_out = entry.id;
-		n++;
-	}
-	rd_frame_list_push(&list, channel);
-	return n;
-}
-
-/*
- * Hands one frame's worth of entries to everybody at the tail, encoded once
- * for each codec that somebody needs.  before: where they stand now.
- */
-static void fan_out(struct rd_feeds *feeds, struct rd_channel *ch,
-		    struct rd_entries *it, struct rd_id before,
-		    struct rd_id *last_out)
-{
-	struct rd_entries from = *it;
-	size_t counts[RD_CODECS] = {0};
-	struct rd_list *l, *tmp;
-
-	rd_list_each_safe (l, tmp, &ch->live) {
+	while ((l = rd_list_shift(&feeds->arrivals)) != NULL) {
 		struct rd_subscription *sub =
 		    rd_list_item(l, struct rd_subscription, link);
-		struct rd_feed *feed = sub->feed;
-		enum rd_codec codec = feed->codec;
 
-		if (counts[codec] == 0) {
-			*it = from;
-			counts[codec] = rd_feeds_encode(
-			    feeds, codec, rd_channel_name(ch), it, last_out);
-		}
-		if (rd_conn_full(feed->conn)) {
-			feeds->counters.fell_back++;
-			sub->cursor = before;
-			sub->unanchored = false;
-			rd_sub_enter(sub, RD_SUB_HUNGRY);
-			continue;
-		}
-		rd_feeds_send(feeds, feed, counts[codec]);
+		if (!rd_sub_settle(sub, NULL))
+			rd_fetch_wait(sub);
 	}
 }
 
-static void on_entries(void *arg, struct rd_channel *ch,
-		       struct rd_entries entries)
+static void serve_ready(struct rd_feeds *feeds)
 {
-	struct rd_feeds *feeds = arg;
-	struct rd_id at = ch->tail;
+	size_t bytes = 0;
+	struct rd_list *l;
 
-	/* Whoever falls back in the middle stands at the frame's beginning;
-	 * whoever does not has it all: that is the tail when this returns. */
-	while (!rd_list_empty(&ch->live) && entries.list != NULL &&
-	       entries.at < rd_entries_count(&entries))
-		fan_out(feeds, ch, &entries, at, &at);
+	while (bytes < WORK_BYTES &&
+	       (l = rd_list_shift(&feeds->ready)) != NULL) {
+		struct rd_feed *feed = rd_list_item(l, struct rd_feed, ready);
+
+		bytes += rd_feed_serve(feed);
+	}
+	if (!rd_list_empty(&feeds->ready))
+		rd_feeds_work_later(feeds);
+}
+
+void rd_feeds_work_later(struct rd_feeds *feeds)
+{
+	rd_task_defer(&feeds->work, feeds->env.loop);
+}
+
+void rd_feeds_work(struct rd_feeds *feeds)
+{
+	settle_arrivals(feeds);
+	serve_ready(feeds);
+	rd_fetches_next(feeds);
+	rd_rings_shrink(rd_channels_rings(feeds->channels));
+	rd_feeds_tell_watched(feeds);
+}
+
+static void on_work(void *arg)
+{
+	rd_feeds_work(arg);
 }
 
 void rd_feeds_tell_watched(struct rd_feeds *feeds)
@@ -104,43 +77,24 @@ void rd_feeds_tell_watched(struct rd_feeds *feeds)
 	}
 }
 
-static void on_moved(void *arg, struct rd_channel *ch)
-{
-	struct rd_feeds *feeds = arg;
-	struct rd_list *l, *tmp;
-
-	rd_list_each_safe (l, tmp, &ch->ahead) {
-		struct rd_subscription *sub =
-		    rd_list_item(l, struct rd_subscription, link);
-
-		/* Who stays must stay in place, or would be met for ever. */
-		if (rd_id_cmp(sub->cursor, ch->tail) > 0)
-			continue;
-		rd_sub_place(sub);
-		if (sub->state == RD_SUB_HUNGRY)
-			rd_feed_pump(sub->feed);
-	}
-	rd_feeds_tell_watched(feeds);
-}
-
 /* ---- all of them ---- */
 
-static const struct rd_channel_ops channel_ops = {
-    .entries = on_entries,
-    .moved = on_moved,
-};
-
-struct rd_feeds *rd_feeds_new(struct rd_doorbell *doorbell,
-			      struct rd_redis *pages, const char *prefix)
+struct rd_feeds *rd_feeds_new(const struct rd_feeds_env *env)
 {
 	struct rd_feeds *feeds = rd_new(struct rd_feeds);
 
+	feeds->env = *env;
 	feeds->channels =
-	    rd_channels_new(doorbell, prefix, &channel_ops, feeds);
-	feeds->link = pages;
-	rd_list_init(&feeds->waiting);
+	    rd_channels_new(env->doorbell, env->prefix, env->ring_limit,
+			    &rd_feeds_channel_ops, feeds);
+	rd_list_init(&feeds->arrivals);
+	rd_list_init(&feeds->ready);
+	rd_list_init(&feeds->fetches);
 	rd_list_init(&feeds->queue);
+	rd_list_init(&feeds->later);
 	rd_list_init(&feeds->watched);
+	rd_task_init(&feeds->work, on_work, feeds);
+	rd_timer_init(&feeds->retry, env->loop, rd_fetches_retry, feeds);
 	return feeds;
 }
 
@@ -151,9 +105,14 @@ void rd_feeds_free(struct rd_feeds **feeds_p)
 	if (feeds == NULL)
 		return;
 	assert(feeds->subscriptions == 0);
+	rd_fetches_free(feeds);
 	rd_channels_free(&feeds->channels);
+	rd_task_cancel(&feeds->work);
+	rd_timer_stop(&feeds->retry);
 	for (int codec = 0; codec < RD_CODECS; codec++)
-		rd_buf_fini(&feeds->frames[codec]);
+		rd_shared_fini(&feeds->frames[codec]);
+	for (size_t i = 0; i < RD_FRAME_MEMOS; i++)
+		rd_shared_fini(&feeds->memos[i].frame);
 	free(feeds);
 	*feeds_p = NULL;
 }
@@ -175,28 +134,7 @@ size_t rd_feeds_subscriptions(const struct rd_feeds *feeds)
 
 void rd_feeds_resume(struct rd_feeds *feeds)
 {
-	struct rd_list now, *l;
-
-	rd_list_init(&now);
-	while ((l = rd_list_shift(&feeds->waiting)) != NULL)
-		rd_list_push(&now, l);
-	while ((l = rd_list_shift(&now)) != NULL)
-		rd_sub_resolve(rd_list_item(l, struct rd_subscription, link));
-	rd_feeds_next(feeds);
-}
-
-/* Everybody of one list goes to the beginning of the new data set. */
-static void restart_list(struct rd_list *list)
-{
-	struct rd_list *l;
-
-	rd_list_each (l, list) {
-		struct rd_subscription *sub =
-		    rd_list_item(l, struct rd_subscription, link);
-
-		rd_sub_gap(sub, rd_sub_position(sub), NULL);
-		sub->cursor = RD_ID_ZERO;
-	}
+	rd_feeds_work_later(feeds);
 }
 
 void rd_feeds_restart(struct rd_feeds *feeds)
@@ -204,8 +142,11 @@ void rd_feeds_restart(struct rd_feeds *feeds)
 	struct rd_channel *ch = NULL;
 
 	while ((ch = rd_channel_next(feeds->channels, ch)) != NULL) {
-		restart_list(&ch->live);
-		restart_list(&ch->ahead);
+		const struct rd_gap gap = {.from = ch->tail,
+					   .lost = RD_COUNT_UNKNOWN,
+					   .count = RD_COUNT_UNKNOWN};
+
+		rd_feeds_channel_ops.gap(feeds, ch, &gap);
 		rd_channel_restart(ch);
 	}
 }
@@ -223,7 +164,7 @@ void rd_feed_init(struct rd_feed *feed, struct rd_feeds *feeds,
 				 .arg = arg};
 	rd_list_init(&feed->all);
 	rd_list_init(&feed->hungry);
-	rd_list_init(&feed->queue);
+	rd_list_init(&feed->ready);
 	rd_list_init(&feed->watch);
 }
 
@@ -232,11 +173,8 @@ void rd_feed_fini(struct rd_feed *feed)
 	while (!rd_list_empty(&feed->all))
 		rd_sub_free(
 		    rd_list_item(feed->all.next, struct rd_subscription, mine));
-	rd_list_remove(&feed->queue);
+	rd_list_remove(&feed->ready);
 	rd_list_remove(&feed->watch);
-	if (feed->page != NULL)
-		feed->page->feed = NULL;
-	feed->page = NULL;
 }
 
 static struct rd_subscription *feed_find(const struct rd_feed *feed,
@@ -267,7 +205,10 @@ int rd_feed_subscribe(struct rd_feed *feed, struct rd_slice channel,
 	sub = rd_new(struct rd_subscription);
 	sub->feed = feed;
 	sub->channel = rd_channel_get(feed->feeds->channels, channel);
-	sub->place = *place;
+	sub->cursor = place->id;
+	sub->count = place->count;
+	sub->kind = (uint8_t)place->kind;
+	sub->life = sub->channel->life;
 	sub->foreign = foreign;
 	sub->tag = tag;
 	rd_list_init(&sub->link);
@@ -276,7 +217,9 @@ int rd_feed_subscribe(struct rd_feed *feed, struct rd_slice channel,
 	feed->count++;
 	feed->starting++;
 	feed->feeds->subscriptions++;
-	rd_sub_resolve(sub);
+	rd_sub_enter(sub, RD_SUB_WAITING);
+	rd_list_push(&feed->feeds->arrivals, &sub->link);
+	rd_feeds_work_later(feed->feeds);
 	return RD_OK;
 }
 
@@ -292,13 +235,13 @@ int rd_feed_unsubscribe(struct rd_feed *feed, struct rd_slice channel)
 }
 
 bool rd_feed_position(const struct rd_feed *feed, struct rd_slice channel,
-		      struct rd_id *id_out)
+		      struct rd_position *at_out)
 {
 	struct rd_subscription *sub = feed_find(feed, channel);
 
 	if (sub == NULL || !sub->begun)
 		return false;
-	*id_out = rd_sub_position(sub);
+	*at_out = rd_sub_position(sub);
 	return true;
 }
 

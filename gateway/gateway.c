@@ -126,11 +126,11 @@ static const struct rd_redis_ops publish_ops = {
 
 static const struct rd_conn_ops conn_ops = {.request = rd_router_request};
 
-static void on_accept(void *arg, int fd)
+static void on_accept(void *arg, int fd, const struct sockaddr *peer)
 {
 	struct rd_gateway *g = arg;
 
-	rd_conn_open(g->conns, fd, g->tls);
+	rd_conn_open(g->conns, fd, g->tls, peer);
 }
 
 /* ---- life ---- */
@@ -161,7 +161,14 @@ static int open_redis(struct rd_gateway *g, const char *node,
 	    .node = node,
 	    .index = g->proc->index,
 	});
-	g->feeds = rd_feeds_new(g->doorbell, g->pages, cfg->prefix);
+	g->feeds = rd_feeds_new(&(struct rd_feeds_env){
+	    .loop = g->loop,
+	    .doorbell = g->doorbell,
+	    .pages = g->pages,
+	    .prefix = cfg->prefix,
+	    .rules = rd_events_rules(g->events),
+	    .ring_limit = (size_t)cfg->ring_limit_bytes,
+	});
 	g->keeper =
 	    rd_keeper_start(g->loop, g->publish, g->doorbell, cfg, g->id);
 	g->node = rd_node_start(g->loop, g->publish, cfg->prefix, g->id,
@@ -175,7 +182,15 @@ static void open_clients(struct rd_gateway *g)
 	const struct rd_conn_limits limits = {
 	    .max_header = (size_t)cfg->max_header_bytes,
 	    .max_message = (size_t)cfg->max_message_bytes,
+	    .compress = !strcmp(cfg->compress, "on"),
+	    .compress_level = (int)cfg->compress_level,
+	    .compress_min = (size_t)cfg->compress_min_bytes,
 	    .output_limit = (size_t)cfg->output_limit_bytes,
+	    .max_buffers = (size_t)cfg->max_buffers_bytes,
+	    .max_per_address = (size_t)cfg->max_per_address,
+	    .max_fragments = (uint32_t)cfg->max_fragments,
+	    .pings = {.rate = (uint64_t)cfg->ping_rate,
+		      .burst = (uint64_t)cfg->ping_rate},
 	    .handshake_timeout_ms = (uint64_t)cfg->handshake_timeout_ms,
 	    .ping_interval_ms = (uint64_t)cfg->ping_interval_ms,
 	    .pong_timeout_ms = (uint64_t)cfg->pong_timeout_ms,
@@ -202,13 +217,23 @@ static void open_clients(struct rd_gateway *g)
 				       .pages = g->files};
 }
 
+static int open_tls(const struct rd_config *cfg, struct rd_tls **tls_out,
+		    struct rd_buf *why)
+{
+	int err = rd_tls_server(cfg->cert, cfg->key, tls_out, why);
+
+	if (err == RD_OK)
+		rd_tls_share_tickets(*tls_out, cfg->data_dir);
+	return err;
+}
+
 static int open_ports(struct rd_gateway *g, struct rd_buf *why)
 {
 	const struct rd_config *cfg = &g->proc->cfg;
 	int err = RD_OK;
 
 	if (cfg->cert[0] != '\0')
-		err = rd_tls_server(cfg->cert, cfg->key, &g->tls, why);
+		err = open_tls(cfg, &g->tls, why);
 	if (err == RD_OK)
 		err = rd_listener_open(g->loop, cfg->host, (int)cfg->port,
 				       on_accept, g, &g->listener, why);
@@ -337,7 +362,7 @@ void rd_gateway_reload(struct rd_gateway *g)
 
 	if (g->tls == NULL)
 		return;
-	if (rd_tls_server(cfg->cert, cfg->key, &tls, &why) == RD_OK) {
+	if (open_tls(cfg, &tls, &why) == RD_OK) {
 		rd_tls_free(&g->tls);
 		g->tls = tls;
 		rd_log(RD_LOG_INFO, "gateway.reload", "cert=%s", cfg->cert);

@@ -7,7 +7,7 @@
  * offset, as a subscription does.
  */
 #include "gateway/history.h"
-#include "gateway/resolve.h"
+#include "gateway/look.h"
 #include "src/keys.h"
 #include "src/mem.h"
 #include "src/stream.h"
@@ -20,13 +20,13 @@
 struct history {
 	struct rd_list link;
 	struct rd_histories *owner; /* borrowed; NULL once it has ended */
-	struct rd_resolve *resolve; /* under way, or NULL */
 	struct rd_redis *redis;     /* borrowed */
 	struct rd_buf channel;      /* owned */
 	struct rd_buf key;          /* owned */
-	uint64_t id;
-	struct rd_id to;
-	size_t limit;
+	uint64_t id;                /* of the request */
+	struct rd_place place;      /* where it begins */
+	struct rd_id to;            /* where it ends */
+	size_t limit;               /* messages */
 	bool reverse;
 };
 
@@ -59,11 +59,7 @@ void rd_histories_fini(struct rd_histories *h)
 	while ((l = rd_list_shift(&h->pending)) != NULL) {
 		struct history *one = rd_list_item(l, struct history, link);
 
-		one->owner = NULL;
-		if (one->resolve != NULL) { /* a read answers and frees */
-			rd_resolve_cancel(&one->resolve);
-			history_free(one);
-		}
+		one->owner = NULL; /* its answer frees it */
 	}
 }
 
@@ -137,18 +133,22 @@ static int history_read(struct history *one, struct rd_id after)
 			       history_reply, one);
 }
 
-static void history_resolved(void *arg, int err,
-			     const struct rd_resolved *resolved,
-			     const char *why)
+/* The answer of a look: where the last so many begin. */
+static void history_begin(void *arg, int err, const struct rd_reply *reply)
 {
 	struct history *one = arg;
+	struct rd_look look;
 
-	one->resolve = NULL;
-	if (err == RD_EREDIS)
-		history_fail(one, RD_FAULT_UNAVAILABLE, why);
-	else if (err != RD_OK || history_read(one, resolved->cursor) != RD_OK)
-		history_fail(one, RD_FAULT_UNAVAILABLE,
-			     "the link to Redis broke");
+	if (err == RD_EREDIS) {
+		history_fail(one, RD_FAULT_UNAVAILABLE, reply->str.data);
+		return;
+	}
+	if (err == RD_OK && one->owner != NULL) {
+		rd_look_read(reply, &one->place, &look);
+		if (history_read(one, look.at) == RD_OK)
+			return;
+	}
+	history_fail(one, RD_FAULT_UNAVAILABLE, "the link to Redis broke");
 }
 
 int rd_histories_ask(struct rd_histories *h, const struct rd_request *req)
@@ -159,6 +159,7 @@ int rd_histories_ask(struct rd_histories *h, const struct rd_request *req)
 	one->owner = h;
 	one->redis = h->link;
 	one->id = req->id;
+	one->place = req->place;
 	one->to = req->to;
 	one->limit = (size_t)req->limit;
 	one->reverse = req->reverse;
@@ -168,9 +169,8 @@ int rd_histories_ask(struct rd_histories *h, const struct rd_request *req)
 	rd_list_push(&h->pending, &one->link);
 	h->count++;
 	if (req->place.kind == RD_PLACE_LAST)
-		err = rd_resolve_start(h->link, rd_buf_slice(&one->key),
-				       &req->place, history_resolved, one,
-				       &one->resolve);
+		err = rd_look_send(h->link, rd_buf_slice(&one->key),
+				   &one->place, 0, history_begin, one);
 	else
 		err = history_read(one, req->place.kind == RD_PLACE_SINCE
 					    ? rd_id_prev(req->place.id)

@@ -37,6 +37,9 @@ static void ops_metrics(void *arg, struct rd_buf *out)
 	const struct rd_session_counters *s = rd_sessions_counters(g->sessions);
 	const struct rd_publisher_counters p =
 	    rd_publisher_counters(g->publisher);
+	const struct rd_deflate_sums *z = rd_conns_deflated(g->conns);
+	const struct rd_rings *rings =
+	    rd_channels_rings(rd_feeds_channels(g->feeds));
 	struct rd_doorbell_stats bell;
 
 	rd_doorbell_stats(g->doorbell, &bell);
@@ -51,19 +54,35 @@ static void ops_metrics(void *arg, struct rd_buf *out)
 	      rd_channels_count(rd_feeds_channels(g->feeds)));
 	GAUGE("output_bytes", "bytes that wait for clients",
 	      rd_conns_waiting(g->conns));
+	GAUGE("input_bytes", "bytes of clients that make no message yet",
+	      rd_conns_held(g->conns));
+	GAUGE("ring_bytes", "bytes of messages kept for who catches up",
+	      rd_rings_bytes(rings));
 	GAUGE("redis_fallback", "1 while Redis refuses CLIENT TRACKING",
 	      bell.fallback);
-	COUNTER("refused_connections", "connections above max-connections",
-		g->router.refused);
-	COUNTER("accept_pauses", "times that no descriptor was left",
-		g->listener == NULL ? 0 : rd_listener_pauses(g->listener));
+#define X(name, help) COUNTER(#name, help, g->router.counters.name);
+	RD_ROUTER_COUNTERS(X)
+#undef X
 	COUNTER("entries", "entries read from channels",
 		rd_channels_entries(rd_feeds_channels(g->feeds)));
+	COUNTER("ring_evictions", "messages that ring-limit pushed out",
+		rd_rings_evicted(rings));
 	COUNTER("bell_rings", "wake-ups by Redis", bell.rings);
 	COUNTER("bell_lost", "wake-ups that only the sweep made up for",
 		bell.lost);
+	if (g->listener != NULL) {
+		const struct rd_listener_counters *l =
+		    rd_listener_counters(g->listener);
+
+#define X(name, help) COUNTER(#name, help, l->name);
+		RD_LISTENER_COUNTERS(X)
+#undef X
+	}
 #define X(name, help) COUNTER(#name, help, c->name);
 	RD_CONN_COUNTERS(X)
+#undef X
+#define X(name, help) COUNTER(#name, help, z->name);
+	RD_DEFLATE_SUMS(X)
 #undef X
 #define X(name, help) COUNTER(#name, help, f->name);
 	RD_FEED_COUNTERS(X)

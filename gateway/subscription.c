@@ -2,23 +2,16 @@
 /*
  * subscription.c -- cursors: catch up, then live, without gap or double.
  *
- * The one hard place is the seam between the two.  A page is read on another
- * connection than the tail, so it may end before the tail, at it, or beyond:
+ * One that catches up is given what the channel's ring holds, a frame at a
+ * time, and waits for a page where that does not begin early enough.  The ring
+ * never holds anything beyond the tail, so whoever has been given all of it
+ * stands at the tail, and is live.
  *
- *	before	read on
- *	at it	live
- *	beyond	wait on the channel's `ahead` list until the tail comes by
+ * Only who asks for an offset that this gateway has not come to yet (another
+ * one was faster) stands ahead, and waits until the tail comes by.
  *
- * A page that is not full has brought everything that stood in the stream when
- * Redis read it, in particular all up to where the tail stood when the page
- * was asked for.  So an entry that was deleted meanwhile holds nobody up.
- *
- * A page begins with the entry at the cursor, which the client has: if it is
- * no longer there, trimming has overtaken the client, and the cursor is
- * resolved again, which tells whether something was lost.
- *
- * Not here: the live side (feeds.c), what a client asks for (session.c), how
- * frames look (frame.c).
+ * Not here: the first step (settle.c), the live side (fanout.c), what a client
+ * asks for (session.c).
  */
 #include "gateway/subscription_impl.h"
 #include "src/log.h"
@@ -26,66 +19,72 @@
 
 #include <stdlib.h>
 
-#define PAGES_MAX  64     /* pages under way, of all clients */
-#define PAGE_BYTES 131072 /* what a page aims at */
-
-/* The only way from one state to another. */
 void rd_sub_enter(struct rd_subscription *sub, enum rd_sub_state state)
 {
+	struct rd_feed *feed = sub->feed;
+
+	bool fetched = feed->fetching == sub;
+
+	if (fetched)
+		feed->fetching = NULL;
 	rd_list_remove(&sub->link);
-	sub->state = state;
+	sub->state = (uint8_t)state;
 	if (state == RD_SUB_HUNGRY)
-		rd_list_push(&sub->feed->hungry, &sub->link);
+		rd_list_push(&feed->hungry, &sub->link);
 	else if (state == RD_SUB_AHEAD)
 		rd_list_push(&sub->channel->ahead, &sub->link);
 	else if (state == RD_SUB_LIVE)
 		rd_list_push(&sub->channel->live, &sub->link);
+	if (fetched)
+		rd_feed_pump(feed); /* the next of them may */
 }
 
-struct rd_id rd_sub_position(const struct rd_subscription *sub)
+struct rd_position rd_sub_position(const struct rd_subscription *sub)
 {
-	return sub->state == RD_SUB_LIVE ? sub->channel->tail : sub->cursor;
+	const struct rd_channel *ch = sub->channel;
+
+	if (sub->state == RD_SUB_LIVE)
+		return (struct rd_position){ch->tail, ch->count};
+	return (struct rd_position){sub->cursor, sub->count};
 }
 
-/* A cursor has moved: where does it stand now? */
 void rd_sub_place(struct rd_subscription *sub)
 {
 	int cmp = rd_id_cmp(sub->cursor, sub->channel->tail);
 
+	sub->life = sub->channel->life;
+	if (cmp <= 0)
+		sub->future = false;
 	rd_sub_enter(sub, cmp < 0   ? RD_SUB_HUNGRY
 			  : cmp > 0 ? RD_SUB_AHEAD
 				    : RD_SUB_LIVE);
+	if (cmp < 0)
+		rd_feed_pump(sub->feed);
 }
 
 void rd_sub_free(struct rd_subscription *sub)
 {
 	struct rd_feed *feed = sub->feed;
 
-	if (feed->page != NULL && feed->page->sub == sub)
-		feed->page->sub = NULL;
+	if (feed->fetching == sub)
+		feed->fetching = NULL;
 	if (!sub->begun)
 		feed->starting--;
 	feed->count--;
 	feed->feeds->subscriptions--;
-	rd_resolve_cancel(&sub->resolve);
 	rd_list_remove(&sub->link);
 	rd_list_remove(&sub->mine);
 	rd_channel_put(&sub->channel);
 	free(sub);
 }
 
-void rd_sub_gap(struct rd_subscription *sub, struct rd_id from,
-		const struct rd_id *first)
+void rd_sub_gap(struct rd_subscription *sub, const struct rd_gap *gap)
 {
 	sub->feed->feeds->counters.gaps++;
-	sub->feed->ops->gap(sub->feed->arg, rd_channel_name(sub->channel), from,
-			    first);
+	sub->feed->ops->gap(sub->feed->arg, rd_channel_name(sub->channel), gap);
 }
 
-/* ---- starting ---- */
-
-/* Redis cannot read the channel: its key holds something else, say. */
-static void sub_refused(struct rd_subscription *sub, const char *why)
+bool rd_sub_refused(struct rd_subscription *sub, const char *why)
 {
 	struct rd_feed *feed = sub->feed;
 	struct rd_slice name = rd_channel_name(sub->channel);
@@ -93,180 +92,74 @@ static void sub_refused(struct rd_subscription *sub, const char *why)
 	rd_log(RD_LOG_WARN, "channel.subscribe", "channel=%.*s why=%s",
 	       RD_SLICE_ARG(name), why);
 	if (sub->begun)
-		rd_sub_gap(sub, sub->cursor, NULL);
-	else
-		feed->ops->subscribed(feed->arg, name, RD_ID_ZERO, sub->tag,
-				      RD_EREDIS, why);
+		return false;
+	feed->ops->subscribed(feed->arg, name,
+			      (struct rd_position){RD_ID_ZERO, 0}, sub->tag,
+			      RD_EREDIS, why);
 	rd_sub_free(sub);
-}
-
-static void sub_begin(struct rd_subscription *sub, struct rd_id cursor)
-{
-	struct rd_feed *feed = sub->feed;
-
-	sub->cursor = cursor;
-	if (sub->begun)
-		return;
-	sub->begun = true;
-	feed->starting--;
-	feed->ops->subscribed(feed->arg, rd_channel_name(sub->channel), cursor,
-			      sub->tag, RD_OK, NULL);
-}
-
-static void sub_resolved(void *arg, int err, const struct rd_resolved *resolved,
-			 const char *why)
-{
-	struct rd_subscription *sub = arg;
-	struct rd_feed *feed = sub->feed;
-
-	sub->resolve = NULL;
-	if (err == RD_EUNKNOWN) {
-		rd_sub_resolve(sub);
-		return;
-	}
-	if (err != RD_OK) {
-		sub_refused(sub, why);
-		return;
-	}
-	rd_channel_start(sub->channel, resolved->last);
-	sub->unanchored = true; /* looked at just now */
-	if (sub->foreign) {
-		sub_begin(sub, RD_ID_ZERO);
-		rd_sub_gap(sub, sub->place.id,
-			   resolved->has_head ? &resolved->head : NULL);
-	} else {
-		sub_begin(sub, resolved->cursor);
-		if (resolved->gap)
-			rd_sub_gap(sub, sub->place.id,
-				   resolved->has_first ? &resolved->first
-						       : NULL);
-	}
-	sub->foreign = false;
-	rd_sub_place(sub);
-	rd_feed_pump(feed);
-}
-
-void rd_sub_resolve(struct rd_subscription *sub)
-{
-	struct rd_feeds *feeds = sub->feed->feeds;
-
-	rd_sub_enter(sub, RD_SUB_STARTING);
-	if (rd_resolve_start(feeds->link, rd_channel_key(sub->channel),
-			     &sub->place, sub_resolved, sub,
-			     &sub->resolve) != RD_OK)
-		rd_list_push(&feeds->waiting, &sub->link);
+	return true;
 }
 
 /* ---- catching up ---- */
 
-static void page_deliver(struct rd_subscription *sub, struct rd_entries it)
+static void sub_wait(struct rd_subscription *sub)
 {
-	struct rd_feed *feed = sub->feed;
-	struct rd_slice name = rd_channel_name(sub->channel);
-	size_t n;
-
-	while ((n = rd_feeds_encode(feed->feeds, feed->codec, name, &it,
-				    &sub->cursor)) > 0) {
-		sub->unanchored = false;
-		rd_feeds_send(feed->feeds, feed, n);
-	}
+	rd_fetch_wait(sub);
+	sub->feed->fetching = sub;
 }
 
-/* The entry at the cursor has gone: was anything lost with it? */
-static void sub_overtaken(struct rd_subscription *sub)
+/* Gives it the next frame of the ring; its bytes. */
+static size_t sub_deliver(struct rd_subscription *sub, struct rd_ring_at *at)
 {
-	sub->place = (struct rd_place){RD_PLACE_AFTER, sub->cursor, 0};
-	rd_sub_resolve(sub);
+	struct rd_feeds *feeds = sub->feed->feeds;
+	struct rd_frame_memo *memo = rd_feeds_recall(feeds, sub, at);
+
+	if (memo->messages > 0) {
+		feeds->counters.recalls++;
+		rd_feeds_send(feeds, sub->feed, &memo->frame, memo->messages);
+	}
+	if (at->is.count != RD_COUNT_UNKNOWN)
+		sub->count = at->is.count;
+	else if (sub->count != RD_COUNT_UNKNOWN)
+		sub->count += memo->messages;
+	sub->cursor = at->is.id;
+	rd_sub_place(sub); /* the end of the list, if it is hungry still */
+	rd_feed_pump(sub->feed);
+	return memo->frame.forms[RD_FORM_PLAIN].len;
 }
 
-static void page_take(struct page *page, const struct rd_reply *reply)
+size_t rd_feed_serve(struct rd_feed *feed)
 {
-	struct rd_subscription *sub = page->sub;
-	struct rd_entries it = rd_entries_of(reply);
-	size_t count = rd_entries_count(&it);
-	struct rd_entry first;
+	struct rd_subscription *sub;
+	struct rd_channel *ch;
+	struct rd_ring_at at;
+	int cmp;
 
-	if (page->anchored) {
-		if (!rd_entries_next(&it, &first) ||
-		    rd_id_cmp(first.id, sub->cursor) != 0) {
-			sub_overtaken(sub);
-			return;
-		}
-	}
-	rd_channel_learn(sub->channel, it);
-	page_deliver(sub, it);
-	if (count < page->asked && rd_id_cmp(sub->cursor, page->tail) < 0) {
-		sub->cursor = page->tail;
-		sub->unanchored = true;
-	}
-	rd_sub_place(sub);
-}
-
-void rd_feeds_next(struct rd_feeds *feeds)
-{
-	struct rd_list *l;
-
-	while (feeds->pages < PAGES_MAX && rd_redis_is_up(feeds->link) &&
-	       (l = rd_list_shift(&feeds->queue)) != NULL)
-		rd_feed_pump(rd_list_item(l, struct rd_feed, queue));
-}
-
-static void page_reply(void *arg, int err, const struct rd_reply *reply)
-{
-	struct page *page = arg;
-	struct rd_feeds *feeds = page->feeds;
-	struct rd_feed *feed = page->feed;
-
-	feeds->pages--;
-	if (feed != NULL)
-		feed->page = NULL;
-	if (feed != NULL && page->sub != NULL) {
-		if (err == RD_OK)
-			page_take(page, reply);
-		else if (err == RD_EREDIS)
-			sub_overtaken(page->sub);
-	}
-	free(page);
-	if (feed != NULL)
+	if (feed->fetching != NULL || rd_list_empty(&feed->hungry) ||
+	    rd_conn_full(feed->conn))
+		return 0;
+	sub = rd_list_item(feed->hungry.next, struct rd_subscription, link);
+	ch = sub->channel;
+	if (sub->skipping)
+		rd_sub_skip(sub);
+	cmp = rd_id_cmp(sub->cursor, ch->tail);
+	if (sub->life == ch->life && cmp == 0) {
+		rd_sub_place(sub);
 		rd_feed_pump(feed);
-	rd_feeds_next(feeds);
-	rd_feeds_tell_watched(feeds);
+		return 0;
+	}
+	if (sub->life == ch->life && cmp < 0 &&
+	    rd_channel_recall(ch, sub->cursor, &at) == RD_RING_AT)
+		return sub_deliver(sub, &at);
+	sub_wait(sub);
+	return 0;
 }
 
-static int page_ask(struct rd_subscription *sub, struct page *page)
-{
-	struct rd_id from = sub->cursor;
-
-	page->anchored = !sub->unanchored && rd_id_cmp(from, RD_ID_ZERO) != 0;
-	if (!page->anchored)
-		from = rd_id_next(from);
-	page->asked = rd_channel_page(sub->channel, PAGE_BYTES) + 1;
-	page->tail = sub->channel->tail;
-	return rd_stream_range(page->feeds->link, rd_channel_key(sub->channel),
-			       from, RD_ID_MAX, page->asked, page_reply, page);
-}
-
-/* Asks for the next page of a feed, if it wants one and may have one. */
 void rd_feed_pump(struct rd_feed *feed)
 {
-	struct rd_feeds *feeds = feed->feeds;
-	struct page *page;
-
-	if (feed->page != NULL || rd_list_empty(&feed->hungry) ||
-	    rd_conn_full(feed->conn))
+	if (feed->fetching != NULL || rd_list_empty(&feed->hungry) ||
+	    !rd_list_empty(&feed->ready))
 		return;
-	page = rd_new(struct page);
-	page->feeds = feeds;
-	page->feed = feed;
-	page->sub =
-	    rd_list_item(feed->hungry.next, struct rd_subscription, link);
-	if (feeds->pages < PAGES_MAX && page_ask(page->sub, page) == RD_OK) {
-		feed->page = page;
-		feeds->pages++;
-		feeds->counters.pages++;
-		return;
-	}
-	free(page);
-	if (rd_list_empty(&feed->queue))
-		rd_list_push(&feeds->queue, &feed->queue);
+	rd_list_push(&feed->feeds->ready, &feed->ready);
+	rd_feeds_work_later(feed->feeds);
 }

@@ -134,7 +134,7 @@ static int find_start(struct rd_dead *d, char *from, int *status_out)
 	const struct rd_reply *reply;
 	char text[RD_ID_TEXT];
 	uint64_t n, length;
-	struct rd_slice key = rd_buf_slice(&d->key), arg;
+	struct rd_slice key = rd_buf_slice(&d->key), args[2];
 	long count;
 	int err;
 
@@ -152,12 +152,14 @@ static int find_start(struct rd_dead *d, char *from, int *status_out)
 	n = (uint64_t)count < length ? (uint64_t)count : length;
 	if (err == RD_OK && n > 0) {
 		snprintf(text, sizeof(text), "%" PRIu64, n);
-		arg = rd_slice_str(text);
-		err = rd_ask_script(d->ask, &reply, RD_SCRIPT_NTH, &key, 1,
-				    &arg, 1);
+		args[0] = rd_slice_str("last");
+		args[1] = rd_slice_str(text);
+		err = rd_ask_script(d->ask, &reply, RD_SCRIPT_LOOK, &key, 1,
+				    args, 2);
 		if (err == RD_OK)
-			snprintf(from, RD_ID_TEXT + 1, "(%.*s",
-				 RD_SLICE_ARG(rd_reply_str(reply)));
+			snprintf(
+			    from, RD_ID_TEXT + 1, "(%.*s",
+			    RD_SLICE_ARG(rd_reply_str(rd_reply_at(reply, 6))));
 	}
 	if (err != RD_OK)
 		*status_out = rd_cli_redis_fail(err, reply);

@@ -36,8 +36,10 @@ int rd_place_parse(struct rd_slice text, struct rd_place *place_out)
 		place.kind = RD_PLACE_SINCE;
 		if (rest.len == 0 || parse_number(rest, &place.id.ms) != RD_OK)
 			return RD_EINVAL;
-	} else if (rd_id_parse(text, &place.id) != RD_OK) {
-		return RD_EINVAL;
+	} else {
+		place.count = RD_COUNT_UNKNOWN;
+		if (rd_id_parse(text, &place.id) != RD_OK)
+			return RD_EINVAL;
 	}
 	*place_out = place;
 	return RD_OK;

@@ -14,6 +14,22 @@
 #include <redistribute/id.h>
 
 #define RD_PLACE_LAST_MAX 10000 /* largest N of -N */
+#define RD_COUNT_UNKNOWN  UINT64_MAX
+
+/* An offset, and how many messages the channel had ever had up to there, that
+ * one included; RD_COUNT_UNKNOWN where nobody can tell. */
+struct rd_position {
+	struct rd_id id;
+	uint64_t count;
+};
+
+/* A hole in what somebody is given. */
+struct rd_gap {
+	struct rd_id from;  /* what stood after it is not all there */
+	struct rd_id first; /* what follows begins here; 0-0: nothing yet */
+	uint64_t lost;      /* messages, at least 1, or RD_COUNT_UNKNOWN */
+	uint64_t count; /* of the place directly before first, or the same */
+};
 
 enum rd_place_kind {
 	RD_PLACE_NEW,   /* $ */
@@ -25,7 +41,7 @@ enum rd_place_kind {
 struct rd_place {
 	enum rd_place_kind kind;
 	struct rd_id id;
-	uint64_t count;
+	uint64_t count; /* LAST: N; AFTER: of the position, where it is known */
 };
 
 #define RD_PLACE_EXPECTED                                                      \

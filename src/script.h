@@ -25,7 +25,7 @@
 	X(JOIN, "join")                                                        \
 	X(KEEP, "keep")                                                        \
 	X(LEAVE, "leave")                                                      \
-	X(NTH, "nth")                                                          \
+	X(LOOK, "look")                                                        \
 	X(NUMBERS, "numbers")                                                  \
 	X(PROMOTE, "promote")                                                  \
 	X(READ, "read")                                                        \

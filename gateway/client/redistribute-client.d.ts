@@ -141,7 +141,8 @@ export interface Events {
 
 /**
  * - codes of the gateway: `bad_request`, `bad_channel`, `bad_offset`, `unknown_request`,
- *   `too_large`, `limit`, `denied`, `busy`, `backlog`, `unavailable`
+ *   `too_large`, `limit`, `denied`, `busy`, `backlog`, `unavailable`; `rate` is
+ *   waited for and never told
  * - `unknown`: a publish or a call was sent, and the connection (or that of the gateway
  *   to Redis) broke before the answer, or no answer came in time
  * - `queue_full`: a publish or a call that has to wait, and too many wait already

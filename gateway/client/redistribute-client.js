@@ -280,6 +280,7 @@ class Client {
   #attempt = 0
   #timer = null //        until the next connection
   #quiet = null //        until the handshake or the silence is too long
+  #pace = null //         until the gateway takes another message
   #lastId = 0
   #inFlight = new Map()
   #waiting = []
@@ -499,7 +500,20 @@ class Client {
   // The gateway may answer a publish before a subscribe that was sent first;
   // who subscribes to new messages and publishes one is to see it.
   #mustWait (request) {
-    return request.kind === 'publish' && this.#channels.get(request.channel)?.wire === 'joining'
+    return request.kind === 'publish' &&
+      (this.#pace !== null || this.#channels.get(request.channel)?.wire === 'joining')
+  }
+
+  // Too many messages a second: this one was not stored, and goes again before
+  // all that has not been sent yet.
+  #later (request, after) {
+    request.timer = null
+    const place = this.#waiting.findIndex(other => other.id === 0 || other.id > request.id)
+    this.#waiting.splice(place < 0 ? this.#waiting.length : place, 0, request)
+    this.#pace ??= setTimeout(() => {
+      this.#pace = null
+      if (this.#usable) this.#submitWaiting()
+    }, after)
   }
 
   #submitWaiting () {
@@ -546,7 +560,8 @@ class Client {
     if (request) {
       this.#inFlight.delete(frame.id)
       clearTimeout(request.timer)
-      if (error) request.settle(about(request, error))
+      if (error?.code === 'rate' && request.kind === 'publish') this.#later(request, frame.error.after)
+      else if (error) request.settle(about(request, error))
       else request.settle(null, frame.ok)
     } else if (error && frame.id === null) {
       this.#emit('error', error)
@@ -833,6 +848,8 @@ class Client {
   // What the broken connection leaves: publishes and calls of unknown fate (returned),
   // questions to ask again, and channels that nobody follows now.
   #takeBack () {
+    clearTimeout(this.#pace)
+    this.#pace = null
     const requests = [...this.#inFlight.values()]
     this.#inFlight.clear()
     const again = requests.filter(request => request.kind === 'repeat')

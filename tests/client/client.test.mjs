@@ -241,6 +241,34 @@ test('a subscription that is refused for good is over', async t => {
   assert.equal((await connection.subscribed('1-0')).offset, '$')
 })
 
+test('a message that came too fast is sent again, in its place, and later ones wait', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const stored = []
+  const publish = n => client.publish('c', n).then(() => stored.push(n))
+  const refuse = (request, after) => connection.send({
+    id: request.id, error: { code: 'rate', message: 'slowly', retry: true, after }
+  })
+  const all = [publish(1), publish(2), publish(3)]
+  const sent = []
+  for (let i = 0; i < 3; i++) sent.push(await connection.request('publish'))
+  const begin = performance.now()
+  connection.send({ id: sent[0].id, ok: { offset: '1-0' } })
+  refuse(sent[1], 100)
+  refuse(sent[2], 150)
+  await all[0]
+  all.push(publish(4))
+  for (const n of [2, 3, 4]) {
+    const request = await connection.request('publish')
+    assert.equal(request.data, n)
+    connection.send({ id: request.id, ok: { offset: `${n}-0` } })
+  }
+  assert.ok(performance.now() - begin >= 95)
+  await Promise.all(all)
+  assert.deepEqual(stored, [1, 2, 3, 4])
+})
+
 test('an error without an id is told', async t => {
   const gateway = await ScriptedGateway.start(t)
   const client = makeClient(t, { targets: gateway.url })

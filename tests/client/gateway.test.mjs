@@ -294,3 +294,14 @@ test('the client, a gateway and a handler', async t => {
   await write('op', 'unsubscribe', 'socket', socket, 'channel', 'given', 'reason', 'enough')
   assert.deepEqual(await unsubscribed, { channel: 'given', reason: 'enough' })
 })
+
+test('the client publishes faster than it may', async t => {
+  const daemon = await Daemon.start(t, '--publish-rate', '40', '--publish-burst', '5')
+  const client = makeClient(t, { targets: daemon.url })
+  const all = new Collector()
+  await client.subscribe('fast', all.handler)
+  const begin = performance.now()
+  await Promise.all(numbers(0, 25).map(n => client.publish('fast', n)))
+  assert.ok(performance.now() - begin >= 400)
+  assert.deepEqual(data(await all.count(25)).sort((a, b) => a - b), numbers(0, 25))
+})

@@ -161,11 +161,12 @@ def test_json_is_kept_byte_for_byte(run, site, store, channel):
 def test_subscribed_says_where_it_stands(run, site, client, store, channel):
     epoch = client.welcome["epoch"]
     assert client.ok("subscribe", channel=channel) == {
-        "channel": channel, "offset": "0-0", "epoch": epoch}
+        "channel": channel, "offset": "0-0", "count": 0, "epoch": epoch}
     first = xadd(store, channel, json="1")
     client.messages(channel, 1)
     assert client.ok("subscribe", channel=channel) == {
-        "channel": channel, "offset": first, "epoch": epoch, "already": True}
+        "channel": channel, "offset": first, "count": 1, "epoch": epoch,
+        "already": True}
     assert run.client(site).ok("subscribe", channel=channel)["offset"] == first
     assert client.ok("unsubscribe", channel=channel) == {"channel": channel}
     assert client.ok("unsubscribe", channel=channel) == {"channel": channel}

@@ -18,7 +18,7 @@ FLOORS = [
      "glob id keys uri options config config_impl config_file config_team config_show config_check member json json_scan pack "
      "place spec message show table rules slot"),
     ("2", "src", "public 0 1",
-     "loop tls wire connect reply reply_reader pending redis redis_io "
+     "loop pollset tickets tls wire connect reply reply_reader pending redis redis_io "
      "redis_greet redis_link ask script stream "
      "trim keeper keeper_impl keeper_due keeper_scan keeper_expire "
      "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc team fleet census metrics"),
@@ -26,13 +26,13 @@ FLOORS = [
      "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald preflight preflight_redis reload "
      "supervisor supervisor_signals supervisor_state cli cli_fleet main cmd_*"),
     ("A", "gateway", "public 0 1",
-     "crypto ws http http_answer origin writer protocol frame frame_impl "
+     "crypto ws ws_out deflate extension http http_impl http_field http_answer origin writer protocol frame frame_impl "
      "frame_message"),
     ("B", "gateway", "public 0 1 2 A",
-     "conn conn_impl conn_io conns channel"),
+     "conn conn_impl conn_deflate conn_io conns channel channel_impl channel_read ring ring_impl ring_at look limits"),
     ("C", "gateway", "public 0 1 2 A B",
-     "resolve subscription subscription_impl feeds history asks mailbox events "
-     "outbox session session_impl session_events sessions plain listener pages "
+     "subscription subscription_impl settle fetch fanout slow feeds history asks mailbox events "
+     "outbox session session_impl session_events session_flow sessions plain listener pages "
      "router ops overview"),
     ("D", "gateway", "public 0 1 2 A B C", "gateway gateway_impl metrics main"),
     ("E", "workers", "public 0 1", "retry verdict event dispatch batch gauge line pace"),
@@ -49,6 +49,7 @@ LIBRARIES = {
     "hiredis/": "src/redis_io.c src/reply_reader.c",
     "msgpack": "src/pack.c",
     "ini.h": "src/config_file.c",
+    "zlib.h": "gateway/deflate.c",
     "openssl/": "src/tls.c gateway/crypto.c",
     "event2/http": "gateway/ops.c",
     "event2/": "src/connect.c src/loop.c src/loop.h src/redis_io.c src/tls.c src/wire.c gateway/ops.c",

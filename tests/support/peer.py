@@ -17,9 +17,12 @@ import selectors
 import socket
 import struct
 import time
+import zlib
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+RSV1 = 4         # of a message that is compressed, RFC 7692
+TAIL = b"\0\0\xff\xff"
 PATIENCE = 10.0  # seconds until a missing answer is a failure
 
 
@@ -87,6 +90,28 @@ def frame(opcode, payload=b"", fin=True, rsv=0, mask=True, size=None,
     return out + key + mask_bytes(payload, key)
 
 
+def deflate(payload, bits=15, level=6, memory=8, final=False):
+    """A payload as RFC 7692 section 7.2.1 wants it compressed, to be sent with
+    rsv=RSV1.  final: the last block says that it is the last (7.2.3.4)."""
+    if isinstance(payload, str):
+        payload = payload.encode()
+    machine = zlib.compressobj(level, zlib.DEFLATED, -bits, memory)
+    if final:
+        return (machine.compress(payload) + machine.flush(zlib.Z_FINISH) +
+                b"\0")
+    out = machine.compress(payload) + machine.flush(zlib.Z_SYNC_FLUSH)
+    assert out.endswith(TAIL)
+    return out[:-4]
+
+
+def inflate(payload, bits=15):
+    """What a compressed payload stands for, where nothing was taken over."""
+    machine = zlib.decompressobj(-bits)
+    out = machine.decompress(payload + TAIL)
+    assert not machine.unused_data and not machine.unconsumed_tail
+    return out
+
+
 def close_frame(code=None, reason=b"", **more):
     if isinstance(reason, str):
         reason = reason.encode()
@@ -148,10 +173,11 @@ class Frame:
 
 class Peer:
     """One connection.  early: bytes that travel in the packet of the
-    handshake.  Refused is raised where the answer is not 101."""
+    handshake.  offer: of extensions; what is agreed on is in .extension.
+    Refused is raised where the answer is not 101."""
 
     def __init__(self, port, path="/", host="127.0.0.1", tls=None, early=b"",
-                 timeout=PATIENCE, rcvbuf=None, **shake):
+                 timeout=PATIENCE, rcvbuf=None, offer=None, **shake):
         self.timeout = timeout
         self.buf = bytearray()
         self.frames = []        # parsed, not yet taken
@@ -161,6 +187,10 @@ class Peer:
         self.pings = 0          # how many were answered
         self.close_sent = False
         self.protocol = None
+        self.offer = offer
+        self.extension = None   # the gateway's answer
+        self.window = 15        # bits, of what the gateway compresses
+        self.compressed = 0     # messages that came so
         self.sock = connect(port, host, tls, timeout, rcvbuf)
         try:
             self._shake(path, shake.pop("name", f"{host}:{port}"), early, shake)
@@ -172,6 +202,9 @@ class Peer:
         self._parse()           # what came behind the answer
 
     def _shake(self, path, host, early, shake):
+        if self.offer:
+            shake["headers"] = [*shake.get("headers", ()),
+                                f"Sec-WebSocket-Extensions: {self.offer}"]
         head, key = handshake(path, host, **shake)
         self.sock.sendall(head + early)
         while b"\r\n\r\n" not in self.buf:
@@ -190,8 +223,26 @@ class Peer:
         assert header_of(text, "sec-websocket-accept") == want, text
         assert header_of(text, "upgrade").lower() == "websocket", text
         assert "upgrade" in header_of(text, "connection").lower(), text
-        assert header_of(text, "sec-websocket-extensions") is None, text
+        self._agree(header_of(text, "sec-websocket-extensions"))
         self.protocol = header_of(text, "sec-websocket-protocol")
+
+    def _agree(self, answer):
+        """RFC 7692 section 7.1: no more than one extension, no more words than
+        there are, and no window larger than offered."""
+        self.extension = answer
+        if answer is None:
+            return
+        assert self.offer and "permessage-deflate" in self.offer, answer
+        words = [w.strip() for w in answer.split(";")]
+        assert words.pop(0) == "permessage-deflate", answer
+        assert len(set(words)) == len(words), answer
+        words.remove("server_no_context_takeover")
+        words.remove("client_no_context_takeover")
+        for word in words:
+            name, _, bits = word.partition("=")
+            assert name == "server_max_window_bits" and name in self.offer
+            self.window = int(bits)
+            assert 8 <= self.window <= 15, answer
 
     def _rest(self):
         try:
@@ -323,6 +374,14 @@ class Peer:
     def take(self, f):
         """What a frame means: (opcode, payload) of a whole message, or None.
         Pings are answered, pongs kept; a close raises Closed."""
+        if f.rsv == RSV1:
+            # The gateway does not fragment.
+            assert self.extension and f.fin, f
+            assert f.opcode in (TEXT, BINARY), f
+            self.compressed += 1
+            plain = inflate(f.payload, self.window)
+            assert len(plain) > len(f.payload), "compressed, and no smaller"
+            return f.opcode, plain
         assert f.rsv == 0, f
         if f.opcode == PING:
             self.pings += 1

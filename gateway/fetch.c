@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fetch.c -- what subscriptions want from Redis, read once for all of them.
+ *
+ * All who wait for a channel stand on one list.  One read at a time is under
+ * way for it, for the one who waits longest: a page from its offset on, or,
+ * where that is not enough, a look at the stream (look.h).  Its answer settles
+ * everybody who had come before it was sent and whom it concerns, and the page
+ * goes into the channel's ring, where those who come a moment later find it.
+ * So ten thousand clients that come back at once cost a handful of reads.
+ *
+ * Who came after the read was sent is not judged by its answer: it may be a
+ * client that knows more than Redis did then.
+ *
+ * Not here: what an answer means for one of them (settle.c).
+ */
+#include "gateway/subscription_impl.h"
+#include "src/mem.h"
+
+#include <stdlib.h>
+
+#define READS_MAX  64     /* under way, of all channels */
+#define PAGE_BYTES 131072 /* what a page aims at */
+#define RETRY_MS   500    /* where Redis has refused */
+
+struct rd_fetch {
+	struct rd_list all;         /* on the list of all */
+	struct rd_list queue;       /* on queue or later; on none: asking */
+	struct rd_feeds *feeds;     /* borrowed */
+	struct rd_channel *channel; /* shared */
+	struct rd_list waiting;     /* subscriptions */
+	struct rd_list asked;       /* those that the read may settle */
+	struct rd_place place;      /* of the read under way */
+	struct rd_id tail;          /* of the channel, when it was sent */
+	size_t count;               /* entries beyond the one at the place */
+	uint32_t life;              /* of the channel, when it was sent */
+	bool looking;               /* it is a look */
+	bool must_look;             /* a page was not enough */
+};
+
+static struct rd_subscription *sub_of(struct rd_list *link)
+{
+	return rd_list_item(link, struct rd_subscription, link);
+}
+
+/* All of a list go to the front of another one, in their order. */
+static void move_front(struct rd_list *to, struct rd_list *from)
+{
+	while (!rd_list_empty(from)) {
+		struct rd_list *l = from->prev;
+
+		rd_list_remove(l);
+		rd_list_insert(to->next, l);
+	}
+}
+
+static void fetch_free(struct rd_fetch *f)
+{
+	struct rd_channel *ch = f->channel;
+
+	ch->fetch = NULL;
+	rd_list_remove(&f->all);
+	rd_list_remove(&f->queue);
+	free(f);
+	rd_channel_put(&ch);
+}
+
+void rd_fetches_free(struct rd_feeds *feeds)
+{
+	struct rd_list *l, *tmp;
+
+	rd_list_each_safe (l, tmp, &feeds->fetches)
+		fetch_free(rd_list_item(l, struct rd_fetch, all));
+}
+
+static void fetch_queue(struct rd_fetch *f, struct rd_list *list)
+{
+	rd_list_remove(&f->queue);
+	rd_list_push(list, &f->queue);
+}
+
+void rd_fetch_wait(struct rd_subscription *sub)
+{
+	struct rd_channel *ch = sub->channel;
+	struct rd_feeds *feeds = sub->feed->feeds;
+	struct rd_fetch *f = ch->fetch;
+
+	rd_sub_enter(sub, RD_SUB_WAITING);
+	if (f == NULL) {
+		f = ch->fetch = rd_new(struct rd_fetch);
+		f->feeds = feeds;
+		f->channel = ch;
+		ch->users++;
+		rd_list_init(&f->all);
+		rd_list_init(&f->queue);
+		rd_list_init(&f->waiting);
+		rd_list_init(&f->asked);
+		rd_list_push(&feeds->fetches, &f->all);
+		fetch_queue(f, &feeds->queue);
+		rd_feeds_work_later(feeds);
+	}
+	rd_list_push(&f->waiting, &sub->link);
+}
+
+/* ---- the answer ---- */
+
+/* Whom this settles, or (NULL) what is in memory; the others wait on. */
+static void settle_list(struct rd_fetch *f, struct rd_list *list,
+			const struct rd_page *page)
+{
+	struct rd_list left, *l;
+
+	rd_list_init(&left);
+	while ((l = rd_list_shift(list)) != NULL)
+		if (!rd_sub_settle(sub_of(l), page))
+			rd_list_push(&left, l);
+	move_front(&f->waiting, &left);
+}
+
+/* Redis cannot read the channel. */
+static void refuse_asked(struct rd_fetch *f, const char *why)
+{
+	struct rd_list left, *l;
+
+	rd_list_init(&left);
+	while ((l = rd_list_shift(&f->asked)) != NULL)
+		if (!rd_sub_refused(sub_of(l), why))
+			rd_list_push(&left, l);
+	move_front(&f->waiting, &left);
+}
+
+/* Puts what was read into the ring, as far as the tail has come. */
+static void keep_page(struct rd_fetch *f, const struct rd_page *page,
+		      struct rd_entries entries, size_t count)
+{
+	struct rd_channel *ch = f->channel;
+	struct rd_ring_page put = {.after = {f->place.id, RD_COUNT_UNKNOWN},
+				   .upto = f->tail,
+				   .entries = entries};
+	struct rd_entries walk = entries;
+	struct rd_entry first, last;
+
+	if (!rd_entries_next(&walk, &first)) {
+		if (!page->exists)
+			return;
+		first.id = RD_ID_MAX;
+	}
+	last.id = f->place.id;
+	if (!page->exists) {
+		if (page->look == NULL)
+			return;
+		put.after.id = rd_id_prev(first.id);
+		if (rd_id_cmp(first.id, page->look->info.first) == 0) {
+			put.after.count = rd_info_base(&page->look->info);
+			put.head = &page->look->info;
+		}
+	}
+	for (walk = entries; rd_entries_next(&walk, &last);)
+		;
+	/* A page that is not full has brought all up to the tail. */
+	if (count > f->count || rd_id_cmp(last.id, put.upto) > 0)
+		put.upto = last.id;
+	if (rd_id_cmp(put.upto, ch->tail) > 0)
+		put.upto = ch->tail;
+	rd_channel_learn(ch, entries);
+	rd_ring_put(rd_channels_rings(f->feeds->channels), &ch->ring, &put);
+}
+
+static void take_look(struct rd_fetch *f, const struct rd_reply *reply)
+{
+	struct rd_page page = {.place = f->place};
+	struct rd_look look;
+
+	rd_look_read(reply, &f->place, &look);
+	page.look = &look;
+	page.exists = look.exists;
+	f->must_look = false;
+	rd_channel_start(f->channel, &look.info);
+	if (rd_id_cmp(f->tail, look.info.last) < 0)
+		f->tail = look.info.last;
+	if (f->place.kind == RD_PLACE_AFTER)
+		keep_page(f, &page, look.entries,
+			  rd_entries_count(&look.entries));
+	settle_list(f, &f->asked, &page);
+}
+
+static void take_page(struct rd_fetch *f, const struct rd_reply *reply)
+{
+	struct rd_page page = {.place = f->place};
+	struct rd_entries entries = rd_entries_of(reply), it = entries;
+	size_t count = rd_entries_count(&entries);
+	struct rd_entry entry;
+
+	page.exists = rd_entries_next(&it, &entry) &&
+		      rd_id_cmp(entry.id, f->place.id) == 0;
+	f->must_look = !page.exists;
+	if (page.exists)
+		keep_page(f, &page, it, count);
+	settle_list(f, &f->asked, &page);
+}
+
+static void on_answer(void *arg, int err, const struct rd_reply *reply)
+{
+	struct rd_fetch *f = arg;
+	struct rd_feeds *feeds = f->feeds;
+
+	feeds->pages--;
+	if (err == RD_EREDIS) {
+		refuse_asked(f, reply->str.data);
+	} else if (err == RD_OK && f->life == f->channel->life) {
+		if (f->looking)
+			take_look(f, reply);
+		else
+			take_page(f, reply);
+	}
+	move_front(&f->waiting, &f->asked);
+	fetch_queue(f, err == RD_EREDIS ? &feeds->later : &feeds->queue);
+	if (err == RD_EREDIS && !rd_timer_pending(&feeds->retry))
+		rd_timer_start(&feeds->retry, RETRY_MS);
+	rd_feeds_work(feeds);
+}
+
+void rd_fetches_retry(void *arg)
+{
+	struct rd_feeds *feeds = arg;
+	struct rd_list *l;
+
+	while ((l = rd_list_shift(&feeds->later)) != NULL)
+		rd_list_push(&feeds->queue, l);
+	rd_feeds_work(feeds);
+}
+
+/* ---- the question ---- */
+
+/* What is to be asked for the one who waits longest. */
+static void fetch_aim(struct rd_fetch *f)
+{
+	const struct rd_subscription *sub = sub_of(f->waiting.next);
+	const struct rd_channel *ch = f->channel;
+
+	f->place = (struct rd_place){(enum rd_place_kind)sub->kind, sub->cursor,
+				     sub->count};
+	if (sub->begun)
+		f->place.kind = RD_PLACE_AFTER;
+	if (sub->foreign)
+		f->place.id = RD_ID_ZERO;
+	f->looking = f->must_look || !ch->started ||
+		     f->place.kind != RD_PLACE_AFTER ||
+		     rd_id_cmp(f->place.id, RD_ID_ZERO) == 0;
+	f->count = rd_channel_page(ch, PAGE_BYTES);
+	f->tail = ch->tail;
+	f->life = ch->life;
+}
+
+static int fetch_send(struct rd_fetch *f)
+{
+	struct rd_redis *link = f->feeds->env.pages;
+	struct rd_slice key = rd_channel_key(f->channel);
+
+	if (f->looking)
+		return rd_look_send(link, key, &f->place, f->count, on_answer,
+				    f);
+	return rd_stream_range(link, key, f->place.id, RD_ID_MAX, f->count + 1,
+			       on_answer, f);
+}
+
+/* False where the link takes nothing. */
+static bool fetch_run(struct rd_fetch *f)
+{
+	struct rd_feeds *feeds = f->feeds;
+	struct rd_list now;
+
+	rd_list_init(&now);
+	move_front(&now, &f->waiting);
+	settle_list(f, &now, NULL);
+	if (rd_list_empty(&f->waiting)) {
+		fetch_free(f);
+		return true;
+	}
+	fetch_aim(f);
+	if (fetch_send(f) != RD_OK)
+		return false;
+	rd_list_remove(&f->queue);
+	move_front(&f->asked, &f->waiting);
+	feeds->pages++;
+	if (f->looking)
+		feeds->counters.looks++;
+	else
+		feeds->counters.pages++;
+	return true;
+}
+
+void rd_fetches_next(struct rd_feeds *feeds)
+{
+	struct rd_list *l;
+
+	while (feeds->pages < READS_MAX && rd_redis_is_up(feeds->env.pages) &&
+	       (l = feeds->queue.next) != &feeds->queue)
+		if (!fetch_run(rd_list_item(l, struct rd_fetch, queue)))
+			return;
+}
