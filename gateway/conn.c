@@ -2,10 +2,10 @@
 /*
  * conn.c -- one client's socket; see conn.h.
  *
- * Its life is HEAD (a request is read), OPEN and PINGED (messages), CLOSING
- * (our close frame is out), ENDING (the last bytes), DEAD.  The owner hears
- * closed() as soon as nothing more can come or go, and what is left is ours
- * alone.
+ * Its life is HEAD (a request is read), BODY (what belongs to it), OPEN and
+ * PINGED (messages or events), CLOSING (our close frame is out), ENDING (the
+ * last bytes), DEAD.  The owner hears closed() as soon as nothing more can come
+ * or go, and what is left is ours alone.
  *
  * Not here: bytes (conn_io.c), compression (conn_deflate.c), time limits
  * (conns.c), frames (ws.c).
@@ -56,11 +56,12 @@ void rd_conn_close(struct rd_conn *c, uint16_t code, const char *reason)
 
 	if (c->state != OPEN && c->state != PINGED)
 		return;
-	rd_conn_append(
-	    c, (struct rd_slice){frame, rd_ws_close(frame, code, reason)});
+	if (!c->stream)
+		rd_conn_append(c, (struct rd_slice){
+				      frame, rd_ws_close(frame, code, reason)});
 	if (c->state == DEAD)
 		return;
-	rd_conn_enter(c, c->peer_closed ? ENDING : CLOSING);
+	rd_conn_enter(c, c->peer_closed || c->stream ? ENDING : CLOSING);
 	rd_conn_interest(c);
 }
 
@@ -76,11 +77,11 @@ void rd_conn_answer(struct rd_conn *c, int status, const char *type,
 {
 	struct rd_buf out = RD_BUF_INIT;
 
-	assert(c->state == HEAD);
+	assert(c->state == HEAD || c->state == BODY || c->state == DEAD);
 	rd_http_answer(&out, status, type, body, extra, c->head_only);
 	rd_conn_append(c, rd_buf_slice(&out));
 	rd_buf_fini(&out);
-	c->ops = NULL; /* nobody owned it yet */
+	c->ops = NULL; /* nobody owns it any more */
 	if (c->state != DEAD)
 		rd_conn_enter(c, ENDING);
 }
@@ -103,7 +104,10 @@ void rd_conn_deny(struct rd_conn *c, int status, const char *why)
 		return;
 	assert(c->corked);
 	rd_conn_drop(c, c->out.len);
-	c->conns->counters.opened--;
+	if (c->stream)
+		c->conns->counters.streams--;
+	else
+		c->conns->counters.opened--;
 	rd_buf_addf(&body, "%s\n", why);
 	rd_http_answer(&out, status, "text/plain; charset=utf-8",
 		       rd_buf_slice(&body), NULL, false);
@@ -133,6 +137,40 @@ void rd_conn_upgrade(struct rd_conn *c, const struct rd_http_request *req,
 	c->conns->counters.opened++;
 	if (c->state != DEAD)
 		rd_conn_enter(c, OPEN);
+}
+
+void rd_conn_stream(struct rd_conn *c, const char *extra,
+		    const struct rd_conn_ops *ops, void *arg)
+{
+	struct rd_buf out = RD_BUF_INIT;
+
+	assert(c->state == HEAD);
+	rd_http_stream(&out, extra);
+	rd_conn_append(c, rd_buf_slice(&out));
+	rd_buf_fini(&out);
+	c->ops = ops;
+	c->arg = arg;
+	c->stream = true;
+	c->conns->counters.streams++;
+	if (c->state != DEAD)
+		rd_conn_enter(c, OPEN);
+}
+
+void rd_conn_await(struct rd_conn *c, const struct rd_http_request *req,
+		   const struct rd_conn_ops *ops, void *arg)
+{
+	static const struct rd_slice go_on = {"HTTP/1.1 100 Continue\r\n\r\n",
+					      25};
+
+	assert(c->state == HEAD);
+	c->ops = ops;
+	c->arg = arg;
+	c->awaited = (size_t)req->content_length;
+	c->conns->counters.bodies++;
+	if (req->expects_continue)
+		rd_conn_append(c, go_on);
+	if (c->state != DEAD)
+		rd_conn_enter(c, BODY);
 }
 
 /* One handler for each event of the codec. */
@@ -259,7 +297,7 @@ static void conn_feed_held(struct rd_conn *c)
 {
 	struct rd_buf held = c->in;
 
-	if (held.len == 0 || c->state == HEAD)
+	if (held.len == 0 || c->state < OPEN)
 		return;
 	rd_buf_init(&c->in);
 	conn_feed(c, rd_buf_data(&held), held.len);
@@ -287,15 +325,46 @@ void rd_conn_resume(struct rd_conn *c)
 		rd_conn_again(c);
 }
 
+/* What comes behind the body is not heard: the answer ends the connection. */
+static void conn_body(struct rd_conn *c, const char *data, size_t len)
+{
+	struct rd_buf body;
+
+	if (len > c->awaited)
+		len = c->awaited;
+	if (len > 0)
+		rd_buf_add(&c->in, data, len);
+	c->awaited -= len;
+	rd_conn_account(c);
+	if (c->awaited > 0)
+		return;
+	c->owed = true;
+	body = c->in;
+	rd_buf_init(&c->in);
+	rd_conn_account(c);
+	c->ops->message(c->arg, true, rd_buf_slice(&body));
+	rd_buf_fini(&body);
+}
+
+/* Bytes behind the head. */
+static void conn_rest(struct rd_conn *c, char *data, size_t len)
+{
+	if (c->state == BODY && !c->owed)
+		conn_body(c, data, len);
+	else if (c->state >= OPEN && c->state < ENDING && !c->stream && len > 0)
+		conn_feed(c, data, len);
+}
+
 static void conn_head(struct rd_conn *c, char *data, size_t len)
 {
 	struct rd_http_request req;
 	struct rd_buf head;
+	size_t seen;
 	int err;
 
 	rd_buf_add(&c->in, data, len);
 	err = rd_http_parse(rd_buf_slice(&c->in), c->conns->limits.max_header,
-			    &req, &c->head_seen);
+			    &req, &c->awaited);
 	rd_conn_account(c);
 	if (err == RD_EAGAIN)
 		return;
@@ -310,13 +379,13 @@ static void conn_head(struct rd_conn *c, char *data, size_t len)
 	}
 	/* The request borrows from the head, whose rest is already frames. */
 	head = c->in;
+	seen = c->awaited;
 	rd_buf_init(&c->in);
 	c->head_only = rd_slice_is(req.method, "HEAD");
 	c->ops->request(c->arg, c, &req);
 	assert(c->state != HEAD);
-	rd_buf_drop(&head, c->head_seen);
-	if (c->state == OPEN && head.len > 0)
-		conn_feed(c, rd_buf_data(&head), head.len);
+	rd_buf_drop(&head, seen);
+	conn_rest(c, rd_buf_data(&head), head.len);
 	rd_buf_fini(&head);
 	rd_conn_account(c);
 }
@@ -328,8 +397,8 @@ static void conn_got_bytes(struct rd_conn *c, char *data, size_t len)
 		rd_conn_enter(c, OPEN); /* to the end of the queue */
 	if (c->state == HEAD)
 		conn_head(c, data, len);
-	else if (c->state != ENDING)
-		conn_feed(c, data, len);
+	else
+		conn_rest(c, data, len);
 }
 
 static void conn_readable(struct rd_conn *c)
@@ -344,6 +413,10 @@ static void conn_readable(struct rd_conn *c)
 		n = rd_conn_read(c, buffer, RD_CONN_READ_BYTES);
 		if (n == RD_EAGAIN)
 			return;
+		if (n == 0 && c->owed && c->state == BODY) {
+			c->paused = true; /* that was all; it still listens */
+			return;
+		}
 		if (n <= 0) {
 			rd_conn_enter(c, DEAD);
 			return;

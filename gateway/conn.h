@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conn.h -- one client's socket: an HTTP request, then WebSocket messages.
+ * conn.h -- one client's socket: an HTTP request, then WebSocket messages, or
+ * a stream of events, or the request's body and one answer.
  *
  * A connection turns bytes into messages and frames into bytes, answers pings
  * and closes, keeps time limits, and bounds what waits to be sent.  It knows
@@ -21,11 +22,13 @@ struct rd_conn;
 struct rd_conns;
 
 struct rd_conn_ops {
-	/* A whole request head: answer by rd_conn_answer(), or by
-	 * rd_conn_upgrade(), before returning.  req is borrowed. */
+	/* A whole request head: answer by rd_conn_answer(), or go on by
+	 * rd_conn_upgrade(), rd_conn_stream() or rd_conn_await(), before
+	 * returning.  req is borrowed. */
 	void (*request)(void *arg, struct rd_conn *c,
 			const struct rd_http_request *req);
-	/* A whole message; payload is borrowed. */
+	/* A whole message, or the body that was awaited; payload is borrowed.
+	 */
 	void (*message)(void *arg, bool binary, struct rd_slice payload);
 	/* The client has closed; call rd_conn_close() with this code, now or
 	 * when what it is still owed has been sent. */
@@ -56,6 +59,8 @@ struct rd_conn_limits {
 #define RD_CONN_COUNTERS(X)                                                    \
 	X(accepted, "connections accepted")                                    \
 	X(opened, "WebSocket handshakes done")                                 \
+	X(streams, "event streams begun")                                      \
+	X(bodies, "requests with a body")                                      \
 	X(closed, "connections ended")                                         \
 	X(handshake_timeouts, "clients too slow to open")                      \
 	X(bad_requests, "HTTP requests that were malformed")                   \
@@ -105,14 +110,27 @@ void rd_conn_open(struct rd_conns *conns, int fd, struct rd_tls *tls,
 /* Has its address more connections than it may? */
 bool rd_conn_is_crowded(const struct rd_conn *c);
 
-/* Answers the request and ends.  type is NULL for no body; extra: further
- * header lines, or NULL. */
+/* Answers the request, whose body may have been awaited, and ends; no callback
+ * follows.  type is NULL for no body; extra: further header lines, or NULL. */
 void rd_conn_answer(struct rd_conn *c, int status, const char *type,
 		    struct rd_slice body, const char *extra);
 /* Makes it a WebSocket, whose events go to ops and arg from now on. */
 void rd_conn_upgrade(struct rd_conn *c, const struct rd_http_request *req,
 		     const char *protocol, const struct rd_conn_ops *ops,
 		     void *arg);
+
+/*
+ * Answers 200 and becomes a stream of server-sent events: what is sent are
+ * events instead of frames, the client says nothing more, and a close is the
+ * end of the stream.  extra: further header lines.
+ */
+void rd_conn_stream(struct rd_conn *c, const char *extra,
+		    const struct rd_conn_ops *ops, void *arg);
+/* Reads the body of so many bytes that follows: message() is called once, and
+ * rd_conn_answer() is owed from then on.  closed() is called where it ends
+ * before that. */
+void rd_conn_await(struct rd_conn *c, const struct rd_http_request *req,
+		   const struct rd_conn_ops *ops, void *arg);
 
 /* Sends whole frames, compressed where that was agreed on and pays; dropped
  * where the connection is closing.  They leave together at the end of the
@@ -135,8 +153,8 @@ void rd_conn_uncork(struct rd_conn *c);
 void rd_conn_deny(struct rd_conn *c, int status, const char *why);
 /* Appends the client's address, without its port. */
 void rd_conn_address(const struct rd_conn *c, struct rd_buf *out);
-/* Sends a close frame, and ends when the client has answered it. closed()
- * follows, after the turn. */
+/* Sends a close frame, and ends when the client has answered it; a stream of
+ * events just ends.  closed() follows, after the turn. */
 void rd_conn_close(struct rd_conn *c, uint16_t code, const char *reason);
 
 #endif

@@ -19,6 +19,7 @@
 
 enum state {
 	HEAD,    /* its request is being read */
+	BODY,    /* the body of it, or the owner works on the answer */
 	OPEN,    /* heard of lately */
 	PINGED,  /* silent, a ping is out */
 	CLOSING, /* a close frame was sent */
@@ -35,9 +36,10 @@ struct rd_conn {
 	void *arg;
 	struct rd_tls_io *tls; /* owned; NULL for a plain socket */
 	struct rd_ws ws;
-	struct rd_buf in;  /* HEAD: the request; later: held while paused */
+	struct rd_buf in;  /* HEAD, BODY: that; later: held while paused */
 	struct rd_buf out; /* owned; not yet taken by the kernel */
-	size_t head_seen;  /* HEAD: bytes of in that were looked at */
+	size_t awaited;    /* HEAD: bytes of in that were looked at; BODY: those
+			    * that are still to come */
 	size_t held;       /* bytes of in and of an unfinished message */
 	struct rd_bucket pings; /* its pings and pongs */
 	uint32_t sent;          /* bytes that the kernel took, modulo 2^32 */
@@ -48,6 +50,8 @@ struct rd_conn {
 	uint8_t state;              /* enum state */
 	uint8_t watched;            /* what its socket is watched for */
 	uint8_t form;               /* enum rd_form: what was agreed on */
+	bool stream : 1;            /* OPEN, PINGED: of events, no WebSocket */
+	bool owed : 1;              /* BODY: it is whole, an answer is due */
 	bool paused : 1;            /* by its owner: messages wait */
 	bool blocked : 1;           /* the kernel takes no bytes at present */
 	bool notify : 1;            /* drained() is owed */
@@ -84,8 +88,12 @@ struct rd_conns {
 
 /* Is it on the way through what waits for it, since this was last asked? */
 bool rd_conn_takes_bytes(struct rd_conn *c);
+/* Has it taken all that was sent? */
+bool rd_conn_has_all(const struct rd_conn *c);
 /* Adds up what it holds of its client's bytes. */
 void rd_conn_account(struct rd_conn *c);
+/* Has it taken all that was sent? */
+bool rd_conn_has_all(const struct rd_conn *c);
 /* The only way from one state to another. */
 void rd_conn_enter(struct rd_conn *c, enum state state);
 /* Waits for what its state and buffers call for. */

@@ -162,6 +162,14 @@ bool rd_conn_takes_bytes(struct rd_conn *c)
 	return (unsent > 0 || c->out.len > 0) && c->taken != before;
 }
 
+bool rd_conn_has_all(const struct rd_conn *c)
+{
+	int unsent = 0;
+
+	return c->out.len == 0 && ioctl(c->fd, TIOCOUTQ, &unsent) == 0 &&
+	       unsent == 0;
+}
+
 void rd_conn_dirty(struct rd_conn *c)
 {
 	if (!rd_list_empty(&c->dirty))

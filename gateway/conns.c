@@ -104,39 +104,60 @@ static void conns_flush(void *arg)
 	conns_weigh(conns);
 }
 
-static void conn_overdue(struct rd_conn *c)
+/* It has been silent for long. */
+static void conn_ping(struct rd_conn *c)
 {
 	static const struct rd_slice ping = {"\x89\0", 2};
-	struct rd_conns *conns = c->conns;
+	static const struct rd_slice comment = {":\n\n", 3};
 
+	(void)rd_conn_takes_bytes(c);
+	if (c->paused && !c->stream) { /* it is us who do not listen */
+		rd_conn_enter(c, c->blocked ? PINGED : OPEN);
+		return;
+	}
+	c->conns->counters.pings++;
+	rd_conn_append(c, c->stream ? comment : ping);
+	if (c->state != DEAD)
+		rd_conn_enter(c, PINGED);
+}
+
+/* It has not answered. */
+static void conn_pinged(struct rd_conn *c)
+{
+	/* Who cannot answer, or is not heard, has taken everything. */
+	bool fine = c->stream ? rd_conn_has_all(c) : c->paused && !c->blocked;
+
+	if (fine) {
+		rd_conn_enter(c, OPEN);
+	} else if (rd_conn_takes_bytes(c)) { /* the ping is behind them */
+		rd_conn_enter(c, PINGED);
+	} else {
+		c->conns->counters.pong_timeouts++;
+		rd_conn_give_up(c, 1001, "no answer to a ping");
+	}
+}
+
+static void conn_overdue(struct rd_conn *c)
+{
 	switch (c->state) {
 	case HEAD:
-		conns->counters.handshake_timeouts++;
+		c->conns->counters.handshake_timeouts++;
 		rd_conn_refuse(c, 408, "The request took too long.");
 		break;
-	case OPEN:
-		if (c->paused) { /* it is us who do not listen */
-			(void)rd_conn_takes_bytes(c);
-			rd_conn_enter(c, c->blocked ? PINGED : OPEN);
+	case BODY:
+		if (c->owed) { /* its owner is told by others when to end */
+			rd_conn_enter(c, BODY);
 			break;
 		}
-		(void)rd_conn_takes_bytes(c);
-		conns->counters.pings++;
-		rd_conn_append(c, ping);
-		if (c->state != DEAD)
-			rd_conn_enter(c, PINGED);
+		c->conns->counters.handshake_timeouts++;
+		conn_detach(c);
+		rd_conn_refuse(c, 408, "The body took too long.");
+		break;
+	case OPEN:
+		conn_ping(c);
 		break;
 	case PINGED:
-		if (c->paused && !c->blocked) {
-			rd_conn_enter(c, OPEN);
-			break;
-		}
-		if (rd_conn_takes_bytes(c)) { /* the ping is behind them */
-			rd_conn_enter(c, PINGED);
-			break;
-		}
-		conns->counters.pong_timeouts++;
-		rd_conn_give_up(c, 1001, "no answer to a ping");
+		conn_pinged(c);
 		break;
 	default:
 		rd_conn_enter(c, DEAD);
@@ -149,6 +170,7 @@ static void conns_tick(void *arg)
 	uint64_t now = rd_clock_ms();
 	const uint64_t patience[STATES] = {
 	    [HEAD] = conns->limits.handshake_timeout_ms,
+	    [BODY] = conns->limits.handshake_timeout_ms,
 	    [OPEN] = conns->limits.ping_interval_ms,
 	    [PINGED] = conns->limits.pong_timeout_ms,
 	    [CLOSING] = CLOSING_MS,

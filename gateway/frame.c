@@ -156,6 +156,20 @@ void rd_frame_pong(struct rd_buf *out, enum rd_codec codec, uint64_t id,
 	rd_frame_end_ok(&w, start);
 }
 
+static void member_fault(struct rd_writer *w, enum rd_fault fault,
+			 const char *why, uint64_t after_ms)
+{
+	rd_writer_name(w, "error");
+	rd_writer_map(w, after_ms > 0 ? 4 : 3);
+	rd_frame_text(w, "code", rd_fault_code(fault));
+	rd_frame_text(w, "message", why);
+	rd_writer_name(w, "retry");
+	rd_writer_bool(w, rd_fault_retry(fault));
+	if (after_ms > 0)
+		member_uint(w, "after", after_ms);
+	rd_writer_map_end(w);
+}
+
 void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
 		    const struct rd_request *req, enum rd_fault fault,
 		    const char *why, uint64_t after_ms)
@@ -169,17 +183,29 @@ void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
 		rd_writer_uint(&w, req->id);
 	else
 		rd_writer_null(&w);
-	rd_writer_name(&w, "error");
-	rd_writer_map(&w, after_ms > 0 ? 4 : 3);
-	rd_frame_text(&w, "code", rd_fault_code(fault));
-	rd_frame_text(&w, "message", why);
-	rd_writer_name(&w, "retry");
-	rd_writer_bool(&w, rd_fault_retry(fault));
-	if (after_ms > 0)
-		member_uint(&w, "after", after_ms);
-	rd_writer_map_end(&w);
+	member_fault(&w, fault, why, after_ms);
 	rd_writer_map_end(&w);
 	rd_ws_end(out, start, rd_frame_opcode(codec));
+}
+
+void rd_frame_fault(struct rd_buf *out, enum rd_fault fault, const char *why)
+{
+	struct rd_writer w = rd_writer(RD_CODEC_JSON, out);
+
+	rd_writer_map(&w, 1);
+	member_fault(&w, fault, why, 0);
+	rd_writer_map_end(&w);
+	rd_buf_addc(out, '\n');
+}
+
+void rd_frame_gap_members(struct rd_writer *w, const struct rd_gap *gap)
+{
+	member_offset(w, "from", gap->from);
+	if (rd_id_cmp(gap->first, RD_ID_ZERO) != 0)
+		member_offset(w, "first", gap->first);
+	else
+		rd_frame_text(w, "first", NULL);
+	member_count(w, "lost", gap->lost);
 }
 
 void rd_frame_gap(struct rd_buf *out, enum rd_codec codec,
@@ -192,12 +218,7 @@ void rd_frame_gap(struct rd_buf *out, enum rd_codec codec,
 	rd_writer_map(&w, 7);
 	rd_frame_text(&w, "push", "gap");
 	rd_frame_channel(&w, channel);
-	member_offset(&w, "from", gap->from);
-	if (rd_id_cmp(gap->first, RD_ID_ZERO) != 0)
-		member_offset(&w, "first", gap->first);
-	else
-		rd_frame_text(&w, "first", NULL);
-	member_count(&w, "lost", gap->lost);
+	rd_frame_gap_members(&w, gap);
 	member_count(&w, "count", gap->count);
 	rd_frame_text(&w, "epoch", epoch);
 	rd_writer_map_end(&w);

@@ -44,6 +44,9 @@ void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
 		    const struct rd_request *req, enum rd_fault fault,
 		    const char *why, uint64_t after_ms);
 
+/* The same error where it is the body of an answer by HTTP: no frame. */
+void rd_frame_fault(struct rd_buf *out, enum rd_fault fault, const char *why);
+
 /* Pushes. */
 void rd_frame_gap(struct rd_buf *out, enum rd_codec codec,
 		  struct rd_slice channel, const struct rd_gap *gap,
@@ -61,7 +64,7 @@ void rd_frame_drain(struct rd_buf *out, enum rd_codec codec, uint64_t after_ms);
 
 /*
  * Messages are gathered into one frame: begin, add each, end.  In
- * RD_CODEC_PLAIN each message is a frame of its own.
+ * RD_CODEC_PLAIN and RD_CODEC_SSE each message is a frame or event of its own.
  *
  * A history is the same list in a reply instead of a push.
  */
@@ -84,5 +87,12 @@ void rd_frame_list_reply(struct rd_frame_list *list, uint64_t id,
 
 /* The payload of one message as plain mode has it, framed. */
 void rd_frame_plain(struct rd_buf *out, const struct rd_message *msg);
+
+/* Server-sent events: one message, without an id where its offset is 0-0; where
+ * the stream begins, and after how long to come back when it ends; a gap. */
+void rd_frame_event(struct rd_buf *out, const struct rd_message *msg);
+void rd_frame_event_start(struct rd_buf *out, struct rd_id at,
+			  uint64_t retry_ms);
+void rd_frame_event_gap(struct rd_buf *out, const struct rd_gap *gap);
 
 #endif

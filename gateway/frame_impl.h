@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame_impl.h -- what the two files of frames share:
+ * frame_impl.h -- what the files of frames share:
  *
  *	frame.c		replies, and pushes about the wire itself
  *	frame_message.c	messages: lists, histories, direct ones, answers
+ *	frame_sse.c	all that a stream of server-sent events is told
  */
 #ifndef RD_GATEWAY_FRAME_IMPL_H
 #define RD_GATEWAY_FRAME_IMPL_H
@@ -21,6 +22,8 @@ void rd_frame_end_ok(struct rd_writer *w, size_t start);
 /* One member each. */
 void rd_frame_text(struct rd_writer *w, const char *name, const char *text);
 void rd_frame_channel(struct rd_writer *w, struct rd_slice channel);
+/* Three members: from, first, lost. */
+void rd_frame_gap_members(struct rd_writer *w, const struct rd_gap *gap);
 /* An offset as a value. */
 void rd_frame_id(struct rd_writer *w, struct rd_id id);
 

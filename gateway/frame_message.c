@@ -98,6 +98,10 @@ void rd_frame_list_add(struct rd_frame_list *list, const struct rd_message *msg)
 		rd_frame_plain(list->out, msg);
 		return;
 	}
+	if (list->codec == RD_CODEC_SSE) {
+		rd_frame_event(list->out, msg);
+		return;
+	}
 	w.comma = list->count++ > 0;
 	rd_writer_array(&w, more ? 4 : 3); /* the number is for MessagePack */
 	rd_frame_id(&w, msg->id);

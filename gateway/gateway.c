@@ -210,10 +210,12 @@ static void open_clients(struct rd_gateway *g)
 	g->conns = rd_conns_new(g->loop, &limits, &conn_ops, &g->router);
 	g->sessions = rd_sessions_new(&env);
 	g->plains = rd_plains_new(&env, g->sessions);
+	g->posts = rd_posts_new(&env, g->sessions);
 	g->router = (struct rd_router){.cfg = cfg,
 				       .conns = g->conns,
 				       .sessions = g->sessions,
 				       .plains = g->plains,
+				       .posts = g->posts,
 				       .pages = g->files};
 }
 
@@ -291,6 +293,7 @@ void rd_gateway_free(struct rd_gateway **gateway)
 	rd_listener_close(&g->listener);
 	rd_conns_free(&g->conns);
 	rd_plains_free(&g->plains);
+	rd_posts_free(&g->posts);
 	rd_sessions_free(&g->sessions);
 	rd_events_free(&g->events);
 	rd_feeds_free(&g->feeds);

@@ -35,6 +35,7 @@ struct rd_gateway {
 	struct rd_feeds *feeds;
 	struct rd_sessions *sessions;
 	struct rd_plains *plains;
+	struct rd_posts *posts;
 	struct rd_conns *conns;
 	struct rd_pages *files;
 	struct rd_listener *listener;

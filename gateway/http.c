@@ -117,6 +117,12 @@ static int on_length(struct rd_http_request *req, const struct rd_http_field *f)
 	return number(f->value, &req->content_length);
 }
 
+static int on_expect(struct rd_http_request *req, const struct rd_http_field *f)
+{
+	req->expects_continue |= lists(f->value, "100-continue");
+	return RD_OK;
+}
+
 static int on_transfer_encoding(struct rd_http_request *req,
 				const struct rd_http_field *f)
 {
@@ -135,6 +141,9 @@ static const struct header {
     {"Host", on_host, 0},
     {"Origin", NULL, SLOT(origin)},
     {"User-Agent", NULL, SLOT(agent)},
+    {"Content-Type", NULL, SLOT(content_type)},
+    {"Last-Event-ID", NULL, SLOT(last_event_id)},
+    {"Expect", on_expect, 0},
     {"Upgrade", on_upgrade, 0},
     {"Connection", on_connection, 0},
     {"Sec-WebSocket-Key", NULL, SLOT(ws_key)}, /* see check_key() */

@@ -34,7 +34,9 @@ struct rd_http_request {
 	struct rd_slice lines;  /* all header lines */
 	struct rd_slice host;   /* of the target where that names one */
 	struct rd_slice origin;
-	struct rd_slice agent;  /* User-Agent; any bytes */
+	struct rd_slice agent; /* User-Agent; any bytes */
+	struct rd_slice content_type;
+	struct rd_slice last_event_id; /* of an event stream that comes back */
 	struct rd_slice ws_key; /* 24 bytes that are base64 of 16, or empty */
 	struct rd_http_list protocols;  /* Sec-WebSocket-Protocol */
 	struct rd_http_list extensions; /* Sec-WebSocket-Extensions */
@@ -44,6 +46,7 @@ struct rd_http_request {
 	bool upgrade_websocket;         /* Upgrade lists "websocket" */
 	bool connection_upgrade;        /* Connection lists "upgrade" */
 	bool transfer_encoding;         /* a body that is not understood here */
+	bool expects_continue;          /* its body waits for a 100 */
 };
 
 /*
@@ -91,11 +94,14 @@ const char *rd_http_reason(int status);
  */
 void rd_http_switch(struct rd_buf *buf, struct rd_slice key,
 		    const char *protocol, struct rd_slice extension);
+/* Appends the head of a response that is a stream of events, up to the end of
+ * the connection.  extra_headers: whole lines, trusted. */
+void rd_http_stream(struct rd_buf *buf, const char *extra_headers);
 /*
  * Appends a whole response that closes the connection.  content_type: NULL
  * for none.  extra_headers: whole lines, trusted, or NULL.  head_only: for
- * HEAD, the length of the body without the body.  A 405 and a 426 say by
- * themselves what would be right.
+ * HEAD, the length of the body without the body.  A 426 says by itself what
+ * would be right.
  */
 void rd_http_answer(struct rd_buf *buf, int status, const char *content_type,
 		    struct rd_slice body, const char *extra_headers,

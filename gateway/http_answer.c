@@ -131,8 +131,9 @@ static const struct status {
     {400, "Bad Request", ""},
     {403, "Forbidden", ""},
     {404, "Not Found", ""},
-    {405, "Method Not Allowed", "Allow: GET, HEAD\r\n"},
+    {405, "Method Not Allowed", ""},
     {408, "Request Timeout", ""},
+    {411, "Length Required", ""},
     {413, "Content Too Large", ""},
     {426, "Upgrade Required",
      "Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -182,6 +183,17 @@ void rd_http_switch(struct rd_buf *buf, struct rd_slice key,
 	if (extension.len > 0)
 		rd_buf_addf(buf, "Sec-WebSocket-Extensions: %.*s\r\n",
 			    RD_SLICE_ARG(extension));
+	rd_buf_adds(buf, "\r\n");
+}
+
+void rd_http_stream(struct rd_buf *buf, const char *extra_headers)
+{
+	rd_buf_adds(buf, "HTTP/1.1 200 OK\r\n");
+	add_header(buf, "Content-Type", "text/event-stream");
+	add_header(buf, "Cache-Control", "no-store");
+	add_header(buf, "Connection", "close");
+	add_header(buf, "X-Accel-Buffering", "no"); /* a proxy passes it on */
+	rd_buf_adds(buf, extra_headers);
 	rd_buf_adds(buf, "\r\n");
 }
 

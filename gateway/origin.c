@@ -72,3 +72,12 @@ bool rd_origin_allowed(const struct rd_strings *allowed, struct rd_slice origin,
 			return true;
 	return false;
 }
+
+void rd_origin_headers(struct rd_slice origin, struct rd_buf *out)
+{
+	if (origin.len == 0)
+		return;
+	rd_buf_addf(out,
+		    "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n",
+		    RD_SLICE_ARG(origin));
+}

@@ -8,6 +8,7 @@
 #ifndef RD_GATEWAY_ORIGIN_H
 #define RD_GATEWAY_ORIGIN_H
 
+#include "src/buf.h"
 #include "src/config.h"
 
 /*
@@ -19,5 +20,8 @@
  */
 bool rd_origin_allowed(const struct rd_strings *allowed, struct rd_slice origin,
 		       struct rd_slice host);
+/* Appends the header lines by which an answer may be read by a page of this
+ * origin, which is allowed; nothing where it is empty. */
+void rd_origin_headers(struct rd_slice origin, struct rd_buf *out);
 
 #endif

@@ -105,7 +105,10 @@ void rd_pages_answer(const struct rd_pages *pages, struct rd_conn *conn,
 {
 	if (!rd_slice_is(req->method, "GET") &&
 	    !rd_slice_is(req->method, "HEAD")) {
-		refuse(conn, 405, "Only GET and HEAD are answered here.\n");
+		rd_conn_answer(conn, 405, "text/plain; charset=utf-8",
+			       rd_slice_str("Only GET and HEAD are answered "
+					    "here.\n"),
+			       "Allow: GET, HEAD\r\n");
 		return;
 	}
 	for (size_t i = 0; pages->any && i < FILES; i++) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plain.h -- plain mode: a WebSocket that is one channel, without envelope.
+ * plain.h -- plain mode: a connection that is one channel, without envelope.
  *
- * Every message in is published as it is, every message of the channel comes
- * out as its payload alone (PROTOCOL.md, "Plain mode").
+ * Over a WebSocket, every message in is published as it is, every message of
+ * the channel comes out as its payload alone; over server-sent events, it only
+ * comes out (PROTOCOL.md, "Plain mode", "Server-sent events").
  */
 #ifndef RD_GATEWAY_PLAIN_H
 #define RD_GATEWAY_PLAIN_H
@@ -23,10 +24,17 @@ void rd_plains_drain(struct rd_plains *plains);
 
 /* False where nobody may subscribe to the channel. */
 bool rd_plain_may_open(const struct rd_plains *plains, struct rd_slice channel);
-/* Upgrades the connection, where no handler objects.  protocol: the subprotocol
- * chosen, or NULL. */
+/* What a client of plain mode wants; all is borrowed for the call. */
+struct rd_plain_wish {
+	struct rd_slice channel;
+	struct rd_place place;
+	enum rd_codec codec;  /* RD_CODEC_PLAIN, or RD_CODEC_SSE */
+	const char *protocol; /* PLAIN: the subprotocol chosen, or NULL */
+	const char *headers;  /* SSE: further lines of the answer */
+};
+/* Goes on as a WebSocket or as a stream of events, where no handler objects. */
 void rd_plain_open(struct rd_plains *plains, struct rd_conn *conn,
-		   const struct rd_http_request *req, struct rd_slice channel,
-		   const struct rd_place *place, const char *protocol);
+		   const struct rd_http_request *req,
+		   const struct rd_plain_wish *wish);
 
 #endif

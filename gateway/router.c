@@ -6,13 +6,24 @@
 #include "gateway/origin.h"
 #include "src/keys.h"
 
+#define WS_PREFIX  "/ws/"
+#define SSE_PREFIX "/sse/"
+
+#define NO_ORIGIN "This origin is not allowed; see --origin."
+/* What a page of another origin may send, and for how long it may know. */
+#define PREFLIGHT                                                              \
+	"Access-Control-Allow-Methods: GET, POST\r\n"                          \
+	"Access-Control-Allow-Headers: Content-Type, Last-Event-ID\r\n"        \
+	"Access-Control-Max-Age: 600\r\n"
+
 static void refuse(struct rd_conn *conn, int status, const char *why)
 {
 	struct rd_buf body = RD_BUF_INIT;
 
 	rd_buf_addf(&body, "%s\n", why);
 	rd_conn_answer(conn, status, "text/plain; charset=utf-8",
-		       rd_buf_slice(&body), NULL);
+		       rd_buf_slice(&body),
+		       status == 405 ? "Allow: GET\r\n" : NULL);
 	rd_buf_fini(&body);
 }
 
@@ -41,40 +52,117 @@ static const char *choose(const struct rd_http_request *req,
 	return NULL;
 }
 
-static void open_plain(struct rd_router *r, struct rd_conn *conn,
-		       const struct rd_http_request *req)
-{
-	struct rd_slice raw = {req->path.data + 4, req->path.len - 4};
-	struct rd_place place = {.kind = RD_PLACE_NEW};
-	struct rd_buf channel = RD_BUF_INIT, offset = RD_BUF_INIT;
-	enum rd_codec codec;
-
-	if (rd_http_unescape(raw, &channel) != RD_OK ||
-	    !rd_channel_valid(rd_buf_slice(&channel)))
-		refuse(conn, 400, "This is not a channel name.");
-	else if (rd_http_query(req->query, "offset", &raw) &&
-		 (rd_http_unescape(raw, &offset) != RD_OK ||
-		  rd_place_parse(rd_buf_slice(&offset), &place) != RD_OK))
-		refuse(conn, 400, "offset: expected " RD_PLACE_EXPECTED ".");
-	else if (!rd_plain_may_open(r->plains, rd_buf_slice(&channel)))
-		refuse(conn, 403, "Nobody may subscribe to this channel.");
-	else
-		rd_plain_open(r->plains, conn, req, rd_buf_slice(&channel),
-			      &place, choose(req, &codec));
-	rd_buf_fini(&channel);
-	rd_buf_fini(&offset);
-}
-
 static bool has_prefix(struct rd_slice s, const char *prefix)
 {
 	return s.len >= strlen(prefix) &&
 	       !memcmp(s.data, prefix, strlen(prefix));
 }
 
+/* ---- one channel, by its name in the path ---- */
+
+/* The channel that stands behind the prefix of the path; false where that is
+ * none, which is then said. */
+static bool read_channel(struct rd_conn *conn,
+			 const struct rd_http_request *req, const char *prefix,
+			 struct rd_buf *channel)
+{
+	struct rd_slice raw = req->path;
+
+	raw.data += strlen(prefix);
+	raw.len -= strlen(prefix);
+	if (rd_http_unescape(raw, channel) == RD_OK &&
+	    rd_channel_valid(rd_buf_slice(channel)))
+		return true;
+	refuse(conn, 400, "This is not a channel name.");
+	return false;
+}
+
+/* Where to start; the same. */
+static bool read_place(struct rd_conn *conn, const struct rd_http_request *req,
+		       struct rd_place *place_out)
+{
+	struct rd_buf offset = RD_BUF_INIT;
+	struct rd_slice raw, last = req->last_event_id;
+	int err = RD_OK;
+
+	*place_out = (struct rd_place){.kind = RD_PLACE_NEW};
+	if (last.len > 0)
+		err = rd_place_parse(last, place_out);
+	else if (rd_http_query(req->query, "offset", &raw) &&
+		 (err = rd_http_unescape(raw, &offset)) == RD_OK)
+		err = rd_place_parse(rd_buf_slice(&offset), place_out);
+	rd_buf_fini(&offset);
+	if (err == RD_OK)
+		return true;
+	refuse(conn, 400,
+	       last.len > 0 ? "Last-Event-ID: expected " RD_PLACE_EXPECTED "."
+			    : "offset: expected " RD_PLACE_EXPECTED ".");
+	return false;
+}
+
+static void open_plain(struct rd_router *r, struct rd_conn *conn,
+		       const struct rd_http_request *req, const char *prefix,
+		       struct rd_plain_wish *wish)
+{
+	struct rd_buf channel = RD_BUF_INIT;
+
+	if (read_channel(conn, req, prefix, &channel) &&
+	    read_place(conn, req, &wish->place)) {
+		wish->channel = rd_buf_slice(&channel);
+		if (rd_plain_may_open(r->plains, wish->channel))
+			rd_plain_open(r->plains, conn, req, wish);
+		else
+			refuse(conn, 403,
+			       "Nobody may subscribe to this channel.");
+	}
+	rd_buf_fini(&channel);
+}
+
+static void open_post(struct rd_router *r, struct rd_conn *conn,
+		      const struct rd_http_request *req, const char *headers)
+{
+	struct rd_buf channel = RD_BUF_INIT;
+
+	if (req->transfer_encoding)
+		refuse(conn, 411, "The body must have a Content-Length.");
+	else if (read_channel(conn, req, SSE_PREFIX, &channel))
+		rd_post_open(r->posts, conn, req, rd_buf_slice(&channel),
+			     headers);
+	rd_buf_fini(&channel);
+}
+
+static void open_sse(struct rd_router *r, struct rd_conn *conn,
+		     const struct rd_http_request *req)
+{
+	struct rd_buf headers = RD_BUF_INIT;
+	struct rd_plain_wish wish = {.codec = RD_CODEC_SSE};
+
+	rd_origin_headers(req->origin, &headers);
+	wish.headers = rd_buf_text(&headers);
+	if (!rd_origin_allowed(&r->cfg->origin, req->origin, req->host)) {
+		refuse(conn, 403, NO_ORIGIN);
+	} else if (rd_slice_is(req->method, "GET")) {
+		open_plain(r, conn, req, SSE_PREFIX, &wish);
+	} else if (rd_slice_is(req->method, "POST")) {
+		open_post(r, conn, req, wish.headers);
+	} else if (rd_slice_is(req->method, "OPTIONS")) {
+		rd_buf_adds(&headers, PREFLIGHT);
+		rd_conn_answer(conn, 200, NULL, (struct rd_slice){"", 0},
+			       rd_buf_text(&headers));
+	} else {
+		rd_conn_answer(conn, 405, NULL, (struct rd_slice){"", 0},
+			       "Allow: GET, POST, OPTIONS\r\n");
+	}
+	rd_buf_fini(&headers);
+}
+
+/* ---- WebSockets ---- */
+
 static void open_websocket(struct rd_router *r, struct rd_conn *conn,
 			   const struct rd_http_request *req)
 {
-	const char *why = NULL, *protocol;
+	struct rd_plain_wish wish = {.codec = RD_CODEC_PLAIN};
+	const char *why = NULL;
 	enum rd_codec codec;
 	int status = rd_http_check_upgrade(req, &why);
 
@@ -82,14 +170,17 @@ static void open_websocket(struct rd_router *r, struct rd_conn *conn,
 		refuse(conn, status, why);
 	} else if (!rd_origin_allowed(&r->cfg->origin, req->origin,
 				      req->host)) {
-		refuse(conn, 403, "This origin is not allowed; see --origin.");
-	} else if (has_prefix(req->path, "/ws/")) {
-		open_plain(r, conn, req);
+		refuse(conn, 403, NO_ORIGIN);
+	} else if (has_prefix(req->path, WS_PREFIX)) {
+		wish.protocol = choose(req, &codec);
+		open_plain(r, conn, req, WS_PREFIX, &wish);
 	} else {
-		protocol = choose(req, &codec);
-		rd_session_open(r->sessions, conn, req, codec, protocol);
+		wish.protocol = choose(req, &codec);
+		rd_session_open(r->sessions, conn, req, codec, wish.protocol);
 	}
 }
+
+/* ---- all of them ---- */
 
 void rd_router_request(void *arg, struct rd_conn *conn,
 		       const struct rd_http_request *req)
@@ -107,8 +198,10 @@ void rd_router_request(void *arg, struct rd_conn *conn,
 	} else if (rd_conn_is_crowded(conn)) {
 		r->counters.refused_crowded++;
 		refuse(conn, 429, "Too many connections from this address.");
-	} else if (req->upgrade_websocket || has_prefix(req->path, "/ws/")) {
+	} else if (req->upgrade_websocket || has_prefix(req->path, WS_PREFIX)) {
 		open_websocket(r, conn, req);
+	} else if (has_prefix(req->path, SSE_PREFIX)) {
+		open_sse(r, conn, req);
 	} else {
 		rd_pages_answer(r->pages, conn, req);
 	}

@@ -3,6 +3,8 @@
  * router.h -- which request goes where.
  *
  *	/ws/<channel>		plain mode
+ *	/sse/<channel>		GET: the same as server-sent events; POST:
+ *				publish one message
  *	another handshake	the wire protocol, in the codec that was offered
  *	anything else		the demo pages
  */
@@ -12,6 +14,7 @@
 #include "gateway/conn.h"
 #include "gateway/pages.h"
 #include "gateway/plain.h"
+#include "gateway/post.h"
 #include "gateway/session.h"
 
 #define RD_ROUTER_COUNTERS(X)                                                  \
@@ -30,6 +33,7 @@ struct rd_router {
 	struct rd_conns *conns;
 	struct rd_sessions *sessions;
 	struct rd_plains *plains;
+	struct rd_posts *posts;
 	struct rd_pages *pages;
 	bool draining; /* nobody is let in any more */
 	struct rd_router_counters counters;

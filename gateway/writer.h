@@ -17,6 +17,7 @@ enum rd_codec {
 	RD_CODEC_JSON,
 	RD_CODEC_MSGPACK,
 	RD_CODEC_PLAIN, /* payloads alone, see plain.h: not for a writer */
+	RD_CODEC_SSE,   /* server-sent events: the same */
 	RD_CODECS
 };
 

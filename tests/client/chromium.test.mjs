@@ -199,5 +199,36 @@ test('a browser and a gateway', async t => {
     page.faults.splice(0, page.faults.length, ...page.faults.filter(text => !/WebSocket connection to/.test(text)))
   })
 
+  await t.test('server-sent events and POST, over the death of a gateway', async t => {
+    const page = await open(t, browser, `${daemon.url}/example`)
+    await page.evaluate(() => {
+      window.seen = []
+      window.source = new EventSource('/sse/events%20here')
+      for (const type of ['message', 'VISIT', 'redistribute.gap']) {
+        source.addEventListener(type, e => seen.push([e.type, e.data, e.lastEventId]))
+      }
+      return new Promise(resolve => { source.onopen = resolve })
+    })
+    const post = (body, query = '') => page.evaluate(async ([body, query]) => {
+      const answer = await fetch('/sse/events%20here' + query, { method: 'POST', body })
+      return [answer.status, await answer.json()]
+    }, [body, query])
+    const seen = count => within(page.waitForFunction(count => window.seen.length >= count && window.seen, count)
+      .then(handle => handle.jsonValue()), `${count} events`)
+
+    const [status, first] = await post('{"page":"/"}', '?type=VISIT')
+    assert.equal(status, 200)
+    const [, second] = await post('two\nlines')
+    assert.deepEqual(await seen(2), [['VISIT', '{"page":"/"}', first.offset], ['message', 'two\nlines', second.offset]])
+
+    const [pid] = await daemon.children('redistribute-gateway')
+    process.kill(pid, 'SIGKILL')
+    await daemon.redis('XADD', 'rd:ch:events here', '*', 'text', 'while it was dead')
+    const all = await seen(3)
+    assert.deepEqual([all.length, all[2].slice(0, 2)], [3, ['message', 'while it was dead']])
+    await page.evaluate(() => source.close())
+    page.faults.splice(0, page.faults.length, ...page.faults.filter(text => !/net::ERR_/.test(text)))
+  })
+
   await t.test('the daemon ends well', () => daemon.stop())
 })

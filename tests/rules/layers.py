@@ -27,12 +27,12 @@ FLOORS = [
      "supervisor supervisor_signals supervisor_state cli cli_fleet main cmd_*"),
     ("A", "gateway", "public 0 1",
      "crypto ws ws_out deflate extension http http_impl http_field http_answer origin writer protocol frame frame_impl "
-     "frame_message"),
+     "frame_message frame_sse"),
     ("B", "gateway", "public 0 1 2 A",
      "conn conn_impl conn_deflate conn_io conns channel channel_impl channel_read ring ring_impl ring_at look limits"),
     ("C", "gateway", "public 0 1 2 A B",
      "subscription subscription_impl settle fetch fanout slow feeds history asks mailbox events "
-     "outbox session session_impl session_events session_flow sessions plain listener pages "
+     "outbox session session_impl session_events session_flow sessions plain plain_impl plain_open post listener pages "
      "router ops overview"),
     ("D", "gateway", "public 0 1 2 A B C", "gateway gateway_impl metrics main"),
     ("E", "workers", "public 0 1", "retry verdict event dispatch batch gauge line pace"),

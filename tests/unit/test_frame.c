@@ -180,6 +180,53 @@ START_TEST(plain_is_the_payload_alone)
 }
 END_TEST
 
+static void expect_lines(const char *text)
+{
+	ck_assert_str_eq(rd_buf_text(&out), text);
+	rd_buf_fini(&out);
+}
+
+START_TEST(events_are_lines)
+{
+	struct rd_message msg = {.id = {7, 1},
+				 .encoding = RD_ENC_TEXT,
+				 .payload = {"a\n\r\nb\rc", 7},
+				 .type = {"T", 1}};
+
+	rd_frame_event(&out, &msg);
+	expect_lines("id: 7-1\nevent: T\ndata: a\ndata: \ndata: b\n"
+		     "data: c\n\n");
+	msg.type = rd_slice_str("T\ndata: x");
+	msg.payload = rd_slice_str("");
+	msg.id = RD_ID_ZERO;
+	rd_frame_event(&out, &msg);
+	expect_lines("data: \n\n");
+	msg.encoding = RD_ENC_BIN;
+	msg.payload = (struct rd_slice){"\n\xff", 2};
+	rd_frame_event(&out, &msg);
+	expect_lines("data: {\"data64\":\"Cv8=\"}\n\n");
+}
+END_TEST
+
+START_TEST(a_stream_begins_and_tells_gaps)
+{
+	struct rd_gap gap = {{17, 2}, {18, 0}, 3, 12};
+
+	rd_frame_event_start(&out, (struct rd_id){17, 2}, 1200);
+	expect_lines("retry: 1200\nid: 17-2\n\n");
+	rd_frame_event_start(&out, RD_ID_ZERO, 1);
+	expect_lines("retry: 1\n\n");
+	rd_frame_event_gap(&out, &gap);
+	expect_lines("event: redistribute.gap\ndata: {\"from\":\"17-2\","
+		     "\"first\":\"18-0\",\"lost\":3}\n\n");
+	gap.first = RD_ID_ZERO;
+	gap.lost = RD_COUNT_UNKNOWN;
+	rd_frame_event_gap(&out, &gap);
+	expect_lines("event: redistribute.gap\ndata: {\"from\":\"17-2\","
+		     "\"first\":null,\"lost\":null}\n\n");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("frame");
@@ -190,5 +237,7 @@ int main(void)
 	tcase_add_test(tc, many_messages_share_a_frame);
 	tcase_add_test(tc, messagepack_counts_its_members);
 	tcase_add_test(tc, plain_is_the_payload_alone);
+	tcase_add_test(tc, events_are_lines);
+	tcase_add_test(tc, a_stream_begins_and_tells_gaps);
 	return unit_run_case("frame", tc);
 }

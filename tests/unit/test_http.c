@@ -568,7 +568,7 @@ END_TEST
 START_TEST(test_reason)
 {
 	static const int statuses[] = {101, 200, 400, 403, 404, 405, 408,
-				       413, 426, 429, 431, 500, 503};
+				       411, 413, 426, 429, 431, 500, 503};
 
 	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++)
 		ck_assert_str_ne(rd_http_reason(statuses[i]), "Unknown");
