@@ -58,8 +58,10 @@ static void channel_foreign(struct rd_channel *ch, struct rd_gap *gap,
 	bool known = rd_id_cmp(info->last, RD_ID_ZERO) != 0 &&
 		     rd_channel_recall(ch, info->last, &at) == RD_RING_AT;
 
-	if (known)
+	if (known) {
 		gap->first = RD_ID_ZERO;
+		gap->to = info->last;
+	}
 	gap->count = known && info->counts ? info->added : gap->count;
 	ch->channels->ops->gap(ch->channels->arg, ch, gap);
 	rd_channel_forget(ch, known);
@@ -72,13 +74,10 @@ static void channel_foreign(struct rd_channel *ch, struct rd_gap *gap,
 }
 
 /* Something was lost: on with what is there. */
-static void channel_skip(struct rd_channel *ch, const struct rd_gap *gap,
-			 const struct rd_stream_info *info)
+static void channel_skip(struct rd_channel *ch, const struct rd_gap *gap)
 {
-	bool more = rd_id_cmp(gap->first, RD_ID_ZERO) != 0;
-
 	ch->channels->ops->gap(ch->channels->arg, ch, gap);
-	ch->tail = more ? rd_id_prev(gap->first) : info->last;
+	ch->tail = gap->to;
 	ch->count = gap->count;
 	ch->anchored = false;
 	ch->channels->ops->moved(ch->channels->arg, ch);
@@ -90,21 +89,19 @@ static enum rd_verdict channel_judge(struct rd_channel *ch,
 				     struct rd_gap *gap)
 {
 	const struct rd_stream_info *info = &look->info;
-	bool at_start = rd_id_cmp(ch->tail, RD_ID_ZERO) == 0;
 	struct rd_entries it = look->entries;
 	struct rd_entry next = {.id = RD_ID_ZERO};
 	enum rd_verdict verdict;
 
 	(void)rd_entries_next(&it, &next);
-	if (at_start && (ch->count == RD_COUNT_UNKNOWN || !info->counts)) {
-		ch->count = rd_info_base(info); /* from here on it is known */
-		return RD_VERDICT_WHOLE;
-	}
 	verdict = rd_judge(info, (struct rd_position){ch->tail, ch->count},
 			   next.id, gap);
+	if (verdict == RD_VERDICT_WHOLE && ch->count == RD_COUNT_UNKNOWN)
+		ch->count = gap->count; /* from here on it is known */
 	/* What was an entry of ours and is none of this stream. */
 	if (verdict == RD_VERDICT_STRANGE) {
 		gap->first = info->first;
+		gap->to = rd_info_before(info, gap->first);
 		gap->count = rd_info_base(info);
 		return RD_VERDICT_FOREIGN;
 	}
@@ -126,7 +123,7 @@ static void channel_look(struct rd_channel *ch, const struct rd_look *look)
 		return; /* the bell is rung again */
 	case RD_VERDICT_STRANGE:
 	case RD_VERDICT_GAP:
-		channel_skip(ch, &gap, &look->info);
+		channel_skip(ch, &gap);
 		break;
 	case RD_VERDICT_WHOLE:
 		ch->anchored = false;

@@ -215,11 +215,11 @@ void rd_frame_gap(struct rd_buf *out, enum rd_codec codec,
 	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_writer(codec, out);
 
-	rd_writer_map(&w, 7);
+	rd_writer_map(&w, 8);
 	rd_frame_text(&w, "push", "gap");
 	rd_frame_channel(&w, channel);
 	rd_frame_gap_members(&w, gap);
-	member_count(&w, "count", gap->count);
+	member_position(&w, (struct rd_position){gap->to, gap->count});
 	rd_frame_text(&w, "epoch", epoch);
 	rd_writer_map_end(&w);
 	rd_ws_end(out, start, rd_frame_opcode(codec));

@@ -100,6 +100,7 @@ void rd_frame_event_gap(struct rd_buf *out, const struct rd_gap *gap)
 {
 	struct rd_writer w = rd_writer(RD_CODEC_JSON, out);
 
+	add_id(out, gap->to);
 	rd_buf_adds(out, "event: redistribute.gap\ndata: ");
 	rd_writer_map(&w, 3);
 	rd_frame_gap_members(&w, gap);

@@ -85,6 +85,12 @@ uint64_t rd_info_base(const struct rd_stream_info *info)
 	return info->added - info->length;
 }
 
+struct rd_id rd_info_before(const struct rd_stream_info *info,
+			    struct rd_id next)
+{
+	return ZERO(next) ? info->last : rd_id_prev(next);
+}
+
 static uint64_t count_at_last(const struct rd_stream_info *info)
 {
 	return info->counts ? info->added : RD_COUNT_UNKNOWN;
@@ -164,14 +170,18 @@ enum rd_verdict rd_judge(const struct rd_stream_info *info,
 
 	*gap_out = (struct rd_gap){.from = from.id,
 				   .first = past > 0 ? info->first : next,
-				   .lost = RD_COUNT_UNKNOWN,
-				   .count = RD_COUNT_UNKNOWN};
+				   .count = RD_COUNT_UNKNOWN,
+				   .lost = RD_COUNT_UNKNOWN};
+	gap_out->to = rd_info_before(info, gap_out->first);
 	if (past > 0 || rd_id_cmp(next, info->first) == 0)
 		gap_out->count = rd_info_base(info);
 	else if (ZERO(next))
 		gap_out->count = count_at_last(info);
 	if (past > 0)
 		return RD_VERDICT_FOREIGN;
+	/* Who stands before all and knows no count can have missed nothing. */
+	if (ZERO(from.id) && (from.count == RD_COUNT_UNKNOWN || !info->counts))
+		return RD_VERDICT_WHOLE;
 	/* No id lies between two that follow each other. */
 	if (past == 0 || rd_id_cmp(rd_id_next(from.id), next) == 0)
 		return RD_VERDICT_WHOLE;

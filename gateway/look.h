@@ -43,6 +43,11 @@ struct rd_position rd_look_start(const struct rd_look *look,
  * RD_COUNT_UNKNOWN where others were deleted too. */
 uint64_t rd_info_base(const struct rd_stream_info *info);
 
+/* Where one stands who goes on with the entry next, or, where that is 0-0,
+ * behind all that there has been. */
+struct rd_id rd_info_before(const struct rd_stream_info *info,
+			    struct rd_id next);
+
 enum rd_verdict {
 	RD_VERDICT_WHOLE,   /* all that ever stood after it is there */
 	RD_VERDICT_GAP,     /* some of it is gone, or may be */

@@ -38,7 +38,7 @@ static void sub_begin(struct rd_subscription *sub, struct rd_position at)
 static void sub_go_on(struct rd_subscription *sub, struct rd_id next,
 		      const struct rd_stream_info *info, uint64_t count)
 {
-	sub->cursor = is_zero(next) ? info->last : rd_id_prev(next);
+	sub->cursor = rd_info_before(info, next);
 	sub->count = count;
 	if (is_zero(next))
 		sub->count = info->counts ? info->added : RD_COUNT_UNKNOWN;
@@ -64,6 +64,7 @@ static void settle_foreign(struct rd_subscription *sub,
 {
 	const struct rd_gap gap = {.from = sub->cursor,
 				   .first = info->first,
+				   .to = rd_info_before(info, info->first),
 				   .lost = RD_COUNT_UNKNOWN,
 				   .count = rd_info_base(info)};
 
@@ -201,7 +202,10 @@ bool rd_sub_settle(struct rd_subscription *sub, const struct rd_page *page)
 	if ((int32_t)(sub->life - ch->origin) < 0 && !is_zero(sub->cursor))
 		sub->foreign = true;
 	sub->life = ch->life;
-	if (!sub->foreign && !is_zero(sub->cursor))
+	/* "0" asks for what there is; who stood in an empty stream, or comes
+	 * back to it, may have missed something. */
+	if (!sub->foreign && (sub->begun || !is_zero(sub->cursor) ||
+			      sub->count != RD_COUNT_UNKNOWN))
 		return settle_after(sub, page);
 	if (look == NULL)
 		return false;

@@ -45,6 +45,7 @@ void rd_sub_skip(struct rd_subscription *sub)
 	    rd_id_cmp(at.is.id, sub->cursor) <= 0)
 		return;
 	gap.first = rd_ring_peek(&at);
+	gap.to = at.is.id;
 	gap.count = at.is.count;
 	if (at.is.count != RD_COUNT_UNKNOWN && at.is.count > sub->count)
 		gap.lost = at.is.count - sub->count;

@@ -19,24 +19,50 @@
 
 #include <stdlib.h>
 
-void rd_sub_enter(struct rd_subscription *sub, enum rd_sub_state state)
+/* Wants to be served, before or behind those who do already. */
+static void feed_want(struct rd_feed *feed, struct rd_list *before)
+{
+	if (feed->fetching != NULL || rd_list_empty(&feed->hungry) ||
+	    !rd_list_empty(&feed->ready))
+		return;
+	rd_list_insert(before, &feed->ready);
+	rd_feeds_work_later(feed->feeds);
+}
+
+void rd_feed_pump(struct rd_feed *feed)
+{
+	feed_want(feed, &feed->feeds->ready);
+}
+
+/* What was read for it is in memory, and does not stay there for long: it is
+ * the next of its client's, and its client the next of all. */
+static void sub_first(struct rd_subscription *sub)
 {
 	struct rd_feed *feed = sub->feed;
 
-	bool fetched = feed->fetching == sub;
+	feed->fetching = NULL;
+	if (sub->state == RD_SUB_HUNGRY) {
+		rd_list_remove(&sub->link);
+		rd_list_insert(feed->hungry.next, &sub->link);
+	}
+	feed_want(feed, feed->feeds->ready.next);
+}
 
-	if (fetched)
-		feed->fetching = NULL;
+void rd_sub_enter(struct rd_subscription *sub, enum rd_sub_state state)
+{
+	struct rd_list *const lists[] = {
+	    [RD_SUB_HUNGRY] = &sub->feed->hungry,
+	    [RD_SUB_AHEAD] = &sub->channel->ahead,
+	    [RD_SUB_LIVE] = &sub->channel->live,
+	};
+
 	rd_list_remove(&sub->link);
 	sub->state = (uint8_t)state;
-	if (state == RD_SUB_HUNGRY)
-		rd_list_push(&feed->hungry, &sub->link);
-	else if (state == RD_SUB_AHEAD)
-		rd_list_push(&sub->channel->ahead, &sub->link);
-	else if (state == RD_SUB_LIVE)
-		rd_list_push(&sub->channel->live, &sub->link);
-	if (fetched)
-		rd_feed_pump(feed); /* the next of them may */
+	if (state == RD_SUB_WAITING)
+		return;
+	rd_list_push(lists[state], &sub->link);
+	if (sub->feed->fetching == sub)
+		sub_first(sub);
 }
 
 struct rd_position rd_sub_position(const struct rd_subscription *sub)
@@ -153,13 +179,4 @@ size_t rd_feed_serve(struct rd_feed *feed)
 		return sub_deliver(sub, &at);
 	sub_wait(sub);
 	return 0;
-}
-
-void rd_feed_pump(struct rd_feed *feed)
-{
-	if (feed->fetching != NULL || rd_list_empty(&feed->hungry) ||
-	    !rd_list_empty(&feed->ready))
-		return;
-	rd_list_push(&feed->feeds->ready, &feed->ready);
-	rd_feeds_work_later(feed->feeds);
 }

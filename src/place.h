@@ -27,8 +27,9 @@ struct rd_position {
 struct rd_gap {
 	struct rd_id from;  /* what stood after it is not all there */
 	struct rd_id first; /* what follows begins here; 0-0: nothing yet */
+	struct rd_id to;    /* where it ends: who was told of it stands here */
+	uint64_t count;     /* of that place, or RD_COUNT_UNKNOWN */
 	uint64_t lost;      /* messages, at least 1, or RD_COUNT_UNKNOWN */
-	uint64_t count; /* of the place directly before first, or the same */
 };
 
 enum rd_place_kind {

@@ -589,6 +589,7 @@ class Client {
     const sub = entry.want
     const body = { do: 'subscribe', channel: entry.channel, offset: sub.offset }
     if (sub.epoch) body.epoch = sub.epoch
+    if (sub.count != null) body.count = sub.count // so a gap can tell how many
     entry.wire = 'joining'
     entry.joined = sub
     this.#transmit(this.#request('link', body, (error, ok) => {
@@ -599,11 +600,11 @@ class Client {
     }))
   }
 
-  #joined (entry, sub, { offset, epoch }) {
+  #joined (entry, sub, { offset, epoch, count }) {
     entry.wire = 'joined'
     entry.tries = 0
     if (entry.want !== sub) return
-    Object.assign(sub, { offset, epoch, live: true, any: false })
+    Object.assign(sub, { offset, epoch, count, live: true, any: false })
     this.#store.note(entry.channel, epoch, offset, [])
     sub.resolve({ offset })
   }
@@ -682,6 +683,7 @@ class Client {
     const fresh = sub.any ? messages : messages.filter(m => compareOffsets(m[0], sub.offset) > 0)
     if (fresh.length === 0) return
     sub.any = false
+    if (sub.count != null) sub.count += messages.length
     sub.offset = fresh[fresh.length - 1][0]
     const { epoch, offset } = sub
     this.#call(sub.onMessages, fresh.map(message => messageOf(channel, message)))
@@ -689,10 +691,12 @@ class Client {
   }
 
   // After a flush the offsets may begin again below ours.
-  #gap ({ channel, from, first, lost, epoch }) {
+  #gap ({ channel, from, first, lost, offset, count, epoch }) {
     const sub = this.#following(channel)
     if (!sub) return
     sub.any = true
+    sub.count = count
+    if (offset) sub.offset = offset
     if (epoch) sub.epoch = epoch
     this.#emit('gap', { channel, from, first, lost })
   }

@@ -323,8 +323,8 @@ def test_trimmed_away_is_told_by_a_gap(client, store, channel):
     store.xtrim(channel_key(channel), maxlen=4, approximate=False)
     client.ok("subscribe", channel=channel, offset=ids[2])
     gap = client.gap(channel)
-    assert set(gap) == {"push", "channel", "from", "first", "lost", "count",
-                        "epoch"}
+    assert set(gap) == {"push", "channel", "from", "first", "lost", "offset",
+                        "count", "epoch"}
     assert gap["epoch"] == client.welcome["epoch"]
     assert (gap["from"], gap["first"]) == (ids[2], ids[6])
     assert gap["lost"] in (3, None)

@@ -43,7 +43,7 @@ START_TEST(replies_are_as_written_down)
 	struct rd_slice channel = rd_slice_str("r\"1");
 	struct rd_id id = {17, 2};
 	struct rd_position at = {id, 9}, vague = {id, RD_COUNT_UNKNOWN};
-	struct rd_gap gap = {id, {18, 0}, 3, 12};
+	struct rd_gap gap = {id, {18, 0}, {17, 9}, 12, 3};
 
 	rd_frame_subscribed(&out, RD_CODEC_JSON, 1, channel, at, "ep", false);
 	expect(1, "{\"id\":1,\"ok\":{\"channel\":\"r\\\"1\",\"offset\":"
@@ -78,13 +78,14 @@ START_TEST(replies_are_as_written_down)
 		  "\"no\",\"retry\":false}}");
 	rd_frame_gap(&out, RD_CODEC_JSON, channel, &gap, "ep");
 	expect(1, "{\"push\":\"gap\",\"channel\":\"r\\\"1\",\"from\":\"17-2\","
-		  "\"first\":\"18-0\",\"lost\":3,\"count\":12,"
-		  "\"epoch\":\"ep\"}");
+		  "\"first\":\"18-0\",\"lost\":3,\"offset\":\"17-9\","
+		  "\"count\":12,\"epoch\":\"ep\"}");
 	gap = (struct rd_gap){
 	    .from = id, .lost = RD_COUNT_UNKNOWN, .count = RD_COUNT_UNKNOWN};
 	rd_frame_gap(&out, RD_CODEC_JSON, channel, &gap, "ep");
 	expect(1, "{\"push\":\"gap\",\"channel\":\"r\\\"1\",\"from\":\"17-2\","
-		  "\"first\":null,\"lost\":null,\"count\":null,"
+		  "\"first\":null,\"lost\":null,\"offset\":\"0-0\","
+		  "\"count\":null,"
 		  "\"epoch\":\"ep\"}");
 }
 END_TEST
@@ -210,20 +211,22 @@ END_TEST
 
 START_TEST(a_stream_begins_and_tells_gaps)
 {
-	struct rd_gap gap = {{17, 2}, {18, 0}, 3, 12};
+	struct rd_gap gap = {{17, 2}, {18, 0}, {17, 9}, 12, 3};
 
 	rd_frame_event_start(&out, (struct rd_id){17, 2}, 1200);
 	expect_lines("retry: 1200\nid: 17-2\n\n");
 	rd_frame_event_start(&out, RD_ID_ZERO, 1);
 	expect_lines("retry: 1\n\n");
 	rd_frame_event_gap(&out, &gap);
-	expect_lines("event: redistribute.gap\ndata: {\"from\":\"17-2\","
-		     "\"first\":\"18-0\",\"lost\":3}\n\n");
+	expect_lines(
+	    "id: 17-9\nevent: redistribute.gap\ndata: {\"from\":\"17-2\","
+	    "\"first\":\"18-0\",\"lost\":3}\n\n");
 	gap.first = RD_ID_ZERO;
 	gap.lost = RD_COUNT_UNKNOWN;
 	rd_frame_event_gap(&out, &gap);
-	expect_lines("event: redistribute.gap\ndata: {\"from\":\"17-2\","
-		     "\"first\":null,\"lost\":null}\n\n");
+	expect_lines(
+	    "id: 17-9\nevent: redistribute.gap\ndata: {\"from\":\"17-2\","
+	    "\"first\":null,\"lost\":null}\n\n");
 }
 END_TEST
 
