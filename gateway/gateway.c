@@ -9,6 +9,7 @@
  * noticed before the first of its entries.
  */
 #include "gateway/gateway_impl.h"
+#include "src/activation.h"
 #include "src/keys.h"
 #include "src/log.h"
 #include "src/mem.h"
@@ -19,12 +20,32 @@
 
 #define DRAIN_TICK_MS   50
 #define DRAIN_SPREAD_MS 2000 /* clients come back within so long */
+#define PATIENCE_MS     1000 /* for Redis, until clients are let in without it */
 
 bool rd_gateway_is_ready(const struct rd_gateway *g)
 {
 	return !g->router.draining && rd_doorbell_is_up(g->doorbell) &&
 	       rd_redis_is_up(g->pages) && rd_redis_is_up(g->publish) &&
 	       g->meta.epoch[0] != '\0';
+}
+
+/* Whoever connects before Redis has answered would be told that it does not,
+ * so he waits in the kernel's queue; but not for ever. */
+static void let_in(void *arg)
+{
+	struct rd_gateway *g = arg;
+
+	rd_timer_stop(&g->patience);
+	if (g->listener != NULL)
+		rd_listener_start(g->listener);
+}
+
+static void look_ready(struct rd_gateway *g)
+{
+	if (!rd_gateway_is_ready(g))
+		return;
+	let_in(g);
+	rd_proc_ready(g->proc);
 }
 
 /* ---- Redis ---- */
@@ -47,8 +68,7 @@ static void on_meta(void *arg, int err, const struct rd_meta *meta,
 		rd_feeds_restart(g->feeds);
 	}
 	g->meta = *meta;
-	if (rd_gateway_is_ready(g))
-		rd_proc_ready(g->proc);
+	look_ready(g);
 }
 
 static void ask_meta(struct rd_gateway *g)
@@ -87,8 +107,7 @@ static void pages_up(void *arg)
 
 	rd_script_load(g->pages);
 	rd_feeds_resume(g->feeds);
-	if (rd_gateway_is_ready(g))
-		rd_proc_ready(g->proc);
+	look_ready(g);
 }
 
 static void publish_up(void *arg)
@@ -97,8 +116,7 @@ static void publish_up(void *arg)
 
 	rd_script_load(g->publish);
 	rd_events_up(g->events);
-	if (rd_gateway_is_ready(g))
-		rd_proc_ready(g->proc);
+	look_ready(g);
 }
 
 static void publish_down(void *arg, const char *why)
@@ -229,6 +247,26 @@ static int open_tls(const struct rd_config *cfg, struct rd_tls **tls_out,
 	return err;
 }
 
+/* By the sockets that somebody has opened for us, else by one of our own. */
+static int open_listener(struct rd_gateway *g, struct rd_buf *why)
+{
+	const struct rd_config *cfg = &g->proc->cfg;
+	struct rd_buf names = RD_BUF_INIT;
+
+	if (g->sockets == 0)
+		return rd_listener_open(g->loop, cfg->host, (int)cfg->port,
+					on_accept, g, &g->listener, why);
+	if (rd_activation_check(cfg, g->sockets, why) != RD_OK)
+		return RD_ECONFIG;
+	rd_activation_names(g->sockets, &names);
+	rd_log(RD_LOG_INFO, "listener.taken", "address=%s",
+	       rd_buf_text(&names));
+	rd_buf_fini(&names);
+	g->listener = rd_listener_take(g->loop, RD_ACTIVATION_FIRST, g->sockets,
+				       on_accept, g);
+	return RD_OK;
+}
+
 static int open_ports(struct rd_gateway *g, struct rd_buf *why)
 {
 	const struct rd_config *cfg = &g->proc->cfg;
@@ -237,8 +275,7 @@ static int open_ports(struct rd_gateway *g, struct rd_buf *why)
 	if (cfg->cert[0] != '\0')
 		err = open_tls(cfg, &g->tls, why);
 	if (err == RD_OK)
-		err = rd_listener_open(g->loop, cfg->host, (int)cfg->port,
-				       on_accept, g, &g->listener, why);
+		err = open_listener(g, why);
 	if (err != RD_OK || cfg->ops_port == 0)
 		return err;
 	g->overview = rd_overview_open(g->loop, &g->uri, g->redis_tls, g->id,
@@ -260,7 +297,11 @@ int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 	g->loop = loop;
 	g->proc = proc;
 	rd_timer_init(&g->drain_tick, loop, drain_tick, g);
-	err = rd_node_name(proc->cfg.node, proc->cfg.data_dir, node, why);
+	rd_timer_init(&g->patience, loop, let_in, g);
+	err = rd_activation_take(&g->sockets, why);
+	if (err == RD_OK)
+		err =
+		    rd_node_name(proc->cfg.node, proc->cfg.data_dir, node, why);
 	if (err != RD_OK)
 		goto fail;
 	g->id = rd_asprintf("%s.gateway.%d", node, proc->index);
@@ -274,6 +315,7 @@ int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 	err = open_ports(g, why);
 	if (err != RD_OK)
 		goto fail;
+	rd_timer_start(&g->patience, PATIENCE_MS);
 	*gateway_out = g;
 	return RD_OK;
 fail:
@@ -288,6 +330,7 @@ void rd_gateway_free(struct rd_gateway **gateway)
 	if (g == NULL)
 		return;
 	rd_timer_stop(&g->drain_tick);
+	rd_timer_stop(&g->patience);
 	rd_ops_close(&g->ops);
 	rd_overview_close(&g->overview);
 	rd_listener_close(&g->listener);

@@ -44,6 +44,8 @@ struct rd_gateway {
 	struct rd_keeper *keeper;
 	struct rd_node *node;
 	struct rd_meta meta; /* epoch is "" before Redis was reached */
+	int sockets; /* that were handed over; 0: it has one of its own */
+	struct rd_timer patience; /* until clients are let in */
 	struct rd_timer drain_tick;
 	uint64_t drain_left_ms;
 	struct rd_router router;

@@ -99,6 +99,8 @@ static int launch(struct rd_member *m, int ready_fd)
 	    .targets = terms->targets,
 	    .incarnation = m->child.incarnation,
 	    .index = m->child.index,
+	    .sockets = terms->sockets,
+	    .gateways = m->squad->wanted,
 	    .replace_team = m->squad->replaces_team,
 	    .ready_fd = ready_fd,
 	    .output_fd = redis ? terms->output_fd : -1,
