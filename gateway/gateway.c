@@ -18,9 +18,7 @@
 
 #include <stdlib.h>
 
-#define DRAIN_TICK_MS   50
-#define DRAIN_SPREAD_MS 2000 /* clients come back within so long */
-#define PATIENCE_MS     1000 /* for Redis, until clients are let in without it */
+#define PATIENCE_MS 1000 /* for Redis, until clients are let in without it */
 
 bool rd_gateway_is_ready(const struct rd_gateway *g)
 {
@@ -285,8 +283,6 @@ static int open_ports(struct rd_gateway *g, struct rd_buf *why)
 			   g, &g->ops, why);
 }
 
-static void drain_tick(void *arg);
-
 int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 		    struct rd_gateway **gateway_out, struct rd_buf *why)
 {
@@ -296,7 +292,7 @@ int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 
 	g->loop = loop;
 	g->proc = proc;
-	rd_timer_init(&g->drain_tick, loop, drain_tick, g);
+	rd_drain_init(g);
 	rd_timer_init(&g->patience, loop, let_in, g);
 	err = rd_activation_take(&g->sockets, why);
 	if (err == RD_OK)
@@ -329,7 +325,7 @@ void rd_gateway_free(struct rd_gateway **gateway)
 
 	if (g == NULL)
 		return;
-	rd_timer_stop(&g->drain_tick);
+	rd_timer_stop(&g->drain.tick);
 	rd_timer_stop(&g->patience);
 	rd_ops_close(&g->ops);
 	rd_overview_close(&g->overview);
@@ -356,48 +352,6 @@ void rd_gateway_free(struct rd_gateway **gateway)
 	free(g->id);
 	free(g);
 	*gateway = NULL;
-}
-
-/* Nobody is here, and nothing that was asked is unanswered. */
-static bool is_drained(const struct rd_gateway *g)
-{
-	return rd_conns_count(g->conns) == 0 &&
-	       rd_asks_count(rd_events_asks(g->events)) == 0 &&
-	       rd_redis_pending(g->pages) == 0 &&
-	       rd_redis_pending(g->publish) == 0 &&
-	       rd_redis_pending(rd_doorbell_link(g->doorbell)) == 0;
-}
-
-static void drain_tick(void *arg)
-{
-	struct rd_gateway *g = arg;
-
-	if (is_drained(g) || g->drain_left_ms < DRAIN_TICK_MS) {
-		rd_log(RD_LOG_INFO, "gateway.drained", "left=%zu",
-		       rd_conns_count(g->conns));
-		rd_loop_stop(g->loop);
-		return;
-	}
-	g->drain_left_ms -= DRAIN_TICK_MS;
-	rd_timer_start(&g->drain_tick, DRAIN_TICK_MS);
-}
-
-void rd_gateway_drain(struct rd_gateway *g)
-{
-	if (g->router.draining) {
-		rd_loop_stop(g->loop);
-		return;
-	}
-	g->router.draining = true;
-	g->drain_left_ms = (uint64_t)g->proc->cfg.drain_timeout_ms;
-	rd_log(RD_LOG_INFO, "gateway.drain", "connections=%zu",
-	       rd_conns_count(g->conns));
-	rd_listener_close(&g->listener);
-	rd_node_stop(&g->node);
-	rd_keeper_stop(g->keeper);
-	rd_sessions_drain(g->sessions, DRAIN_SPREAD_MS);
-	rd_plains_drain(g->plains);
-	drain_tick(g);
 }
 
 void rd_gateway_reload(struct rd_gateway *g)

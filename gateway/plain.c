@@ -318,13 +318,15 @@ struct rd_plain *rd_plain_new(struct rd_plains *plains, struct rd_conn *conn,
 	return p;
 }
 
-void rd_plains_drain(struct rd_plains *plains)
+bool rd_plains_dismiss(struct rd_plains *plains)
 {
-	struct rd_list *l;
+	struct rd_list *l = rd_list_shift(&plains->all);
 
-	rd_list_each (l, &plains->all)
-		rd_conn_close(rd_list_item(l, struct rd_plain, link)->conn,
-			      1012, "the gateway restarts");
+	if (l == NULL)
+		return false;
+	rd_conn_close(rd_list_item(l, struct rd_plain, link)->conn, 1012,
+		      "the gateway restarts");
+	return true;
 }
 
 struct rd_plains *rd_plains_new(const struct rd_sessions_env *env,

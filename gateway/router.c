@@ -6,6 +6,9 @@
 #include "gateway/origin.h"
 #include "src/keys.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #define WS_PREFIX  "/ws/"
 #define SSE_PREFIX "/sse/"
 
@@ -16,15 +19,31 @@
 	"Access-Control-Allow-Headers: Content-Type, Last-Event-ID\r\n"        \
 	"Access-Control-Max-Age: 600\r\n"
 
-static void refuse(struct rd_conn *conn, int status, const char *why)
+static void answer(struct rd_conn *conn, int status, const char *why,
+		   const char *extra)
 {
 	struct rd_buf body = RD_BUF_INIT;
 
 	rd_buf_addf(&body, "%s\n", why);
 	rd_conn_answer(conn, status, "text/plain; charset=utf-8",
-		       rd_buf_slice(&body),
-		       status == 405 ? "Allow: GET\r\n" : NULL);
+		       rd_buf_slice(&body), extra);
 	rd_buf_fini(&body);
+}
+
+static void refuse(struct rd_conn *conn, int status, const char *why)
+{
+	answer(conn, status, why, status == 405 ? "Allow: GET\r\n" : NULL);
+}
+
+/* It came too late, or by a socket that is about to be closed. */
+static void send_on(struct rd_router *r, struct rd_conn *conn)
+{
+	char extra[48];
+
+	r->counters.refused_draining++;
+	snprintf(extra, sizeof(extra), "Retry-After: %" PRIu64 "\r\n",
+		 (r->come_again_ms + 999) / 1000);
+	answer(conn, 503, "This gateway is going; try again.", extra);
 }
 
 static const struct {
@@ -188,7 +207,7 @@ void rd_router_request(void *arg, struct rd_conn *conn,
 	struct rd_router *r = arg;
 
 	if (r->draining) {
-		refuse(conn, 503, "This gateway is going; try again.");
+		send_on(r, conn);
 	} else if (rd_conns_count(r->conns) > (size_t)r->cfg->max_connections) {
 		r->counters.refused_connections++;
 		refuse(conn, 503, "Too many connections.");

@@ -34,7 +34,7 @@ FLOORS = [
      "subscription subscription_impl settle fetch fanout slow feeds history asks mailbox events "
      "outbox session session_impl session_events session_flow sessions plain plain_impl plain_open post listener pages "
      "router ops overview"),
-    ("D", "gateway", "public 0 1 2 A B C", "gateway gateway_impl metrics main"),
+    ("D", "gateway", "public 0 1 2 A B C", "gateway gateway_impl drain metrics main"),
     ("E", "workers", "public 0 1", "retry verdict event dispatch batch gauge line pace"),
     ("F", "workers", "public 0 1 2 E",
      "self work runner source intake later commit shared reader rescue lane lane_impl lane_io "
