@@ -64,10 +64,11 @@ static void scale_gateways(struct rd_supervisor *sup, int64_t old)
 		return;
 	rd_log(RD_LOG_INFO, "scale", "role=gateway from=%d to=%d why=config",
 	       sup->gateways.wanted, (int)fresh);
-	rd_crew_scale(sup->crew, &sup->gateways, (int)fresh);
-	/* Sockets are shared out anew; of a single one all have it. */
+	/* Sockets are shared out anew, and who is started now knows it already;
+	 * a single one is everybody's. */
 	if (sup->boot->sockets > 1)
 		rd_crew_replace(sup->crew, &sup->gateways);
+	rd_crew_scale(sup->crew, &sup->gateways, (int)fresh);
 }
 
 static void restart_log(const struct rd_config *cfg)
