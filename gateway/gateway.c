@@ -9,6 +9,7 @@
  * noticed before the first of its entries.
  */
 #include "gateway/gateway_impl.h"
+#include "src/activation.h"
 #include "src/keys.h"
 #include "src/log.h"
 #include "src/mem.h"
@@ -17,14 +18,32 @@
 
 #include <stdlib.h>
 
-#define DRAIN_TICK_MS   50
-#define DRAIN_SPREAD_MS 2000 /* clients come back within so long */
+#define PATIENCE_MS 1000 /* for Redis, until clients are let in without it */
 
 bool rd_gateway_is_ready(const struct rd_gateway *g)
 {
 	return !g->router.draining && rd_doorbell_is_up(g->doorbell) &&
 	       rd_redis_is_up(g->pages) && rd_redis_is_up(g->publish) &&
 	       g->meta.epoch[0] != '\0';
+}
+
+/* Whoever connects before Redis has answered would be told that it does not,
+ * so he waits in the kernel's queue; but not for ever. */
+static void let_in(void *arg)
+{
+	struct rd_gateway *g = arg;
+
+	rd_timer_stop(&g->patience);
+	if (g->listener != NULL)
+		rd_listener_start(g->listener);
+}
+
+static void look_ready(struct rd_gateway *g)
+{
+	if (!rd_gateway_is_ready(g))
+		return;
+	let_in(g);
+	rd_proc_ready(g->proc);
 }
 
 /* ---- Redis ---- */
@@ -47,8 +66,7 @@ static void on_meta(void *arg, int err, const struct rd_meta *meta,
 		rd_feeds_restart(g->feeds);
 	}
 	g->meta = *meta;
-	if (rd_gateway_is_ready(g))
-		rd_proc_ready(g->proc);
+	look_ready(g);
 }
 
 static void ask_meta(struct rd_gateway *g)
@@ -87,8 +105,7 @@ static void pages_up(void *arg)
 
 	rd_script_load(g->pages);
 	rd_feeds_resume(g->feeds);
-	if (rd_gateway_is_ready(g))
-		rd_proc_ready(g->proc);
+	look_ready(g);
 }
 
 static void publish_up(void *arg)
@@ -97,8 +114,7 @@ static void publish_up(void *arg)
 
 	rd_script_load(g->publish);
 	rd_events_up(g->events);
-	if (rd_gateway_is_ready(g))
-		rd_proc_ready(g->proc);
+	look_ready(g);
 }
 
 static void publish_down(void *arg, const char *why)
@@ -229,6 +245,26 @@ static int open_tls(const struct rd_config *cfg, struct rd_tls **tls_out,
 	return err;
 }
 
+/* By the sockets that somebody has opened for us, else by one of our own. */
+static int open_listener(struct rd_gateway *g, struct rd_buf *why)
+{
+	const struct rd_config *cfg = &g->proc->cfg;
+	struct rd_buf names = RD_BUF_INIT;
+
+	if (g->sockets == 0)
+		return rd_listener_open(g->loop, cfg->host, (int)cfg->port,
+					on_accept, g, &g->listener, why);
+	if (rd_activation_check(cfg, g->sockets, why) != RD_OK)
+		return RD_ECONFIG;
+	rd_activation_names(g->sockets, &names);
+	rd_log(RD_LOG_INFO, "listener.taken", "address=%s",
+	       rd_buf_text(&names));
+	rd_buf_fini(&names);
+	g->listener = rd_listener_take(g->loop, RD_ACTIVATION_FIRST, g->sockets,
+				       on_accept, g);
+	return RD_OK;
+}
+
 static int open_ports(struct rd_gateway *g, struct rd_buf *why)
 {
 	const struct rd_config *cfg = &g->proc->cfg;
@@ -237,8 +273,7 @@ static int open_ports(struct rd_gateway *g, struct rd_buf *why)
 	if (cfg->cert[0] != '\0')
 		err = open_tls(cfg, &g->tls, why);
 	if (err == RD_OK)
-		err = rd_listener_open(g->loop, cfg->host, (int)cfg->port,
-				       on_accept, g, &g->listener, why);
+		err = open_listener(g, why);
 	if (err != RD_OK || cfg->ops_port == 0)
 		return err;
 	g->overview = rd_overview_open(g->loop, &g->uri, g->redis_tls, g->id,
@@ -247,8 +282,6 @@ static int open_ports(struct rd_gateway *g, struct rd_buf *why)
 			   (int)cfg->ops_port + g->proc->index, &rd_gateway_ops,
 			   g, &g->ops, why);
 }
-
-static void drain_tick(void *arg);
 
 int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 		    struct rd_gateway **gateway_out, struct rd_buf *why)
@@ -259,8 +292,12 @@ int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 
 	g->loop = loop;
 	g->proc = proc;
-	rd_timer_init(&g->drain_tick, loop, drain_tick, g);
-	err = rd_node_name(proc->cfg.node, proc->cfg.data_dir, node, why);
+	rd_drain_init(g);
+	rd_timer_init(&g->patience, loop, let_in, g);
+	err = rd_activation_take(&g->sockets, why);
+	if (err == RD_OK)
+		err =
+		    rd_node_name(proc->cfg.node, proc->cfg.data_dir, node, why);
 	if (err != RD_OK)
 		goto fail;
 	g->id = rd_asprintf("%s.gateway.%d", node, proc->index);
@@ -274,6 +311,7 @@ int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 	err = open_ports(g, why);
 	if (err != RD_OK)
 		goto fail;
+	rd_timer_start(&g->patience, PATIENCE_MS);
 	*gateway_out = g;
 	return RD_OK;
 fail:
@@ -287,7 +325,8 @@ void rd_gateway_free(struct rd_gateway **gateway)
 
 	if (g == NULL)
 		return;
-	rd_timer_stop(&g->drain_tick);
+	rd_timer_stop(&g->drain.tick);
+	rd_timer_stop(&g->patience);
 	rd_ops_close(&g->ops);
 	rd_overview_close(&g->overview);
 	rd_listener_close(&g->listener);
@@ -313,48 +352,6 @@ void rd_gateway_free(struct rd_gateway **gateway)
 	free(g->id);
 	free(g);
 	*gateway = NULL;
-}
-
-/* Nobody is here, and nothing that was asked is unanswered. */
-static bool is_drained(const struct rd_gateway *g)
-{
-	return rd_conns_count(g->conns) == 0 &&
-	       rd_asks_count(rd_events_asks(g->events)) == 0 &&
-	       rd_redis_pending(g->pages) == 0 &&
-	       rd_redis_pending(g->publish) == 0 &&
-	       rd_redis_pending(rd_doorbell_link(g->doorbell)) == 0;
-}
-
-static void drain_tick(void *arg)
-{
-	struct rd_gateway *g = arg;
-
-	if (is_drained(g) || g->drain_left_ms < DRAIN_TICK_MS) {
-		rd_log(RD_LOG_INFO, "gateway.drained", "left=%zu",
-		       rd_conns_count(g->conns));
-		rd_loop_stop(g->loop);
-		return;
-	}
-	g->drain_left_ms -= DRAIN_TICK_MS;
-	rd_timer_start(&g->drain_tick, DRAIN_TICK_MS);
-}
-
-void rd_gateway_drain(struct rd_gateway *g)
-{
-	if (g->router.draining) {
-		rd_loop_stop(g->loop);
-		return;
-	}
-	g->router.draining = true;
-	g->drain_left_ms = (uint64_t)g->proc->cfg.drain_timeout_ms;
-	rd_log(RD_LOG_INFO, "gateway.drain", "connections=%zu",
-	       rd_conns_count(g->conns));
-	rd_listener_close(&g->listener);
-	rd_node_stop(&g->node);
-	rd_keeper_stop(g->keeper);
-	rd_sessions_drain(g->sessions, DRAIN_SPREAD_MS);
-	rd_plains_drain(g->plains);
-	drain_tick(g);
 }
 
 void rd_gateway_reload(struct rd_gateway *g)

@@ -18,9 +18,12 @@ struct rd_gateway;
 RD_MUST_CHECK int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 				  struct rd_gateway **gateway_out,
 				  struct rd_buf *why);
-/* Stops accepting, sends clients away, and stops the loop when none is left,
- * or drain-timeout is over.  A second time it does not wait. */
-void rd_gateway_drain(struct rd_gateway *gateway);
+/*
+ * Stops accepting, sends clients away, at the pace of drain-rate, and stops the
+ * loop when none is left, or drain-timeout is over.  A second time it does not
+ * wait.  others: gateways that clients can go to meanwhile.
+ */
+void rd_gateway_drain(struct rd_gateway *gateway, bool others);
 /* Reads the certificate again; the old one stays where that fails. */
 void rd_gateway_reload(struct rd_gateway *gateway);
 void rd_gateway_free(struct rd_gateway **gateway);

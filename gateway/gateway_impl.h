@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gateway_impl.h -- the parts of a gateway, for the two files:
+ * gateway_impl.h -- the parts of a gateway, for the three files:
  *
  *	gateway.c	wires them
+ *	drain.c		how it goes
  *	metrics.c	what it says of itself
  */
 #ifndef RD_GATEWAY_GATEWAY_IMPL_H
@@ -19,6 +20,16 @@
 #include "src/keeper.h"
 #include "src/meta.h"
 #include "src/node.h"
+
+/* How far a gateway is with going. */
+struct rd_drain {
+	struct rd_timer tick;
+	uint64_t began_ms;
+	uint64_t length_ms; /* in which all clients are sent away */
+	uint64_t after_ms;  /* they may come back, at the earliest */
+	size_t clients;     /* there were, and who was about to be one */
+	size_t told;        /* of them, those sent away */
+};
 
 struct rd_gateway {
 	struct rd_loop *loop; /* borrowed */
@@ -44,13 +55,18 @@ struct rd_gateway {
 	struct rd_keeper *keeper;
 	struct rd_node *node;
 	struct rd_meta meta; /* epoch is "" before Redis was reached */
-	struct rd_timer drain_tick;
-	uint64_t drain_left_ms;
+	int sockets; /* that were handed over; 0: it has one of its own */
+	struct rd_timer patience; /* until clients are let in */
+	struct rd_drain drain;
 	struct rd_router router;
 };
 
 /* Can clients be served? */
 bool rd_gateway_is_ready(const struct rd_gateway *g);
+
+/* ---- drain.c ---- */
+
+void rd_drain_init(struct rd_gateway *g);
 
 /* ---- metrics.c ---- */
 

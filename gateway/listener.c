@@ -28,15 +28,23 @@
 #define PAUSE_MS     100
 #define LOG_MS       60000 /* one line for all pauses within it */
 
-struct rd_listener {
+/* One socket. */
+struct door {
 	struct rd_watch watch;
+	struct rd_listener *listener; /* borrowed: it holds this */
+	int fd;                       /* owned */
+};
+
+struct rd_listener {
+	struct door *doors; /* owned */
+	int count;          /* of them */
+	bool shared;        /* they were handed over, others have them, too */
 	struct rd_timer again; /* runs during a pause */
 	rd_accept_fn *fn;
 	void *arg;
 	struct rd_listener_counters counters;
 	uint64_t log_after_ms; /* a pause before this is not logged */
 	bool waited;           /* a pause, and nobody was accepted since */
-	int fd;                /* owned */
 	int spare;             /* owned: a descriptor in reserve, or -1 */
 };
 
@@ -46,19 +54,25 @@ static int open_spare(void)
 }
 
 /* Takes those who wait off the queue, in place of the spare descriptor. */
-static void turn_away(struct rd_listener *l)
+static void turn_away(struct rd_listener *l, const struct door *door)
 {
 	int fd = 0;
 
 	for (int i = 0; i < ACCEPT_BATCH && fd >= 0 && l->spare >= 0; i++) {
 		close(l->spare);
-		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+		fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0) {
 			l->counters.accept_turned_away++;
 			close(fd);
 		}
 		l->spare = open_spare();
 	}
+}
+
+static void listen_for(struct rd_listener *l, short what)
+{
+	for (int i = 0; i < l->count; i++)
+		rd_watch_set(&l->doors[i].watch, what);
 }
 
 static void listener_pause(struct rd_listener *l, int error)
@@ -71,10 +85,10 @@ static void listener_pause(struct rd_listener *l, int error)
 		       strerror(error), l->counters.accept_pauses);
 		l->log_after_ms = now + LOG_MS;
 	}
-	if (l->waited)
-		turn_away(l);
+	for (int i = 0; l->waited && i < l->count; i++)
+		turn_away(l, &l->doors[i]);
 	l->waited = true;
-	rd_watch_set(&l->watch, 0);
+	listen_for(l, 0);
 	rd_timer_start(&l->again, PAUSE_MS);
 }
 
@@ -84,31 +98,39 @@ static void listener_again(void *arg)
 
 	if (l->spare < 0)
 		l->spare = open_spare();
-	rd_watch_set(&l->watch, EV_READ);
+	listen_for(l, EV_READ);
 }
 
-static void listener_ready(void *arg, short what)
+/* Takes in so many; false where nobody waits any more, errno then says why. */
+static bool accept_some(struct door *door, int count)
 {
-	struct rd_listener *l = arg;
+	struct rd_listener *l = door->listener;
 	struct sockaddr_storage peer;
 
-	(void)what;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
+	while (count-- > 0) {
 		socklen_t len = sizeof(peer);
-		int fd = accept4(l->fd, (struct sockaddr *)&peer, &len,
+		int fd = accept4(door->fd, (struct sockaddr *)&peer, &len,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
 			l->waited = false;
 			l->fn(l->arg, fd, (struct sockaddr *)&peer);
-		} else if (errno == EMFILE || errno == ENFILE ||
-			   errno == ENOBUFS || errno == ENOMEM) {
-			listener_pause(l, errno);
-			return;
 		} else if (errno != EINTR && errno != ECONNABORTED) {
-			return;
+			return false;
 		}
 	}
+	return true;
+}
+
+static void door_ready(void *arg, short what)
+{
+	struct door *door = arg;
+
+	(void)what;
+	if (!accept_some(door, ACCEPT_BATCH) &&
+	    (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+	     errno == ENOMEM))
+		listener_pause(door->listener, errno);
 }
 
 static int bind_one(const struct addrinfo *ai)
@@ -132,6 +154,30 @@ static int bind_one(const struct addrinfo *ai)
 	return -1;
 }
 
+static struct rd_listener *listener_new(struct rd_loop *loop, int count,
+					rd_accept_fn *fn, void *arg)
+{
+	struct rd_listener *l = rd_new(struct rd_listener);
+
+	l->doors = rd_new_array(struct door, (size_t)count);
+	l->count = count;
+	l->spare = open_spare();
+	l->fn = fn;
+	l->arg = arg;
+	rd_timer_init(&l->again, loop, listener_again, l);
+	return l;
+}
+
+static void door_open(struct rd_listener *l, struct rd_loop *loop, int i,
+		      int fd)
+{
+	struct door *door = &l->doors[i];
+
+	door->listener = l;
+	door->fd = fd;
+	rd_watch_init(&door->watch, loop, fd, door_ready, door);
+}
+
 int rd_listener_open(struct rd_loop *loop, const char *host, int port,
 		     rd_accept_fn *fn, void *arg,
 		     struct rd_listener **listener_out, struct rd_buf *why)
@@ -140,7 +186,6 @@ int rd_listener_open(struct rd_loop *loop, const char *host, int port,
 				       .ai_socktype = SOCK_STREAM,
 				       .ai_flags = AI_PASSIVE};
 	struct addrinfo *list = NULL;
-	struct rd_listener *l;
 	char service[8];
 	int err, fd = -1;
 
@@ -158,16 +203,42 @@ int rd_listener_open(struct rd_loop *loop, const char *host, int port,
 	freeaddrinfo(list);
 	if (fd < 0)
 		return RD_EIO;
-	l = rd_new(struct rd_listener);
-	l->fd = fd;
-	l->spare = open_spare();
-	l->fn = fn;
-	l->arg = arg;
-	rd_timer_init(&l->again, loop, listener_again, l);
-	rd_watch_init(&l->watch, loop, fd, listener_ready, l);
-	rd_watch_set(&l->watch, EV_READ);
-	*listener_out = l;
+	*listener_out = listener_new(loop, 1, fn, arg);
+	door_open(*listener_out, loop, 0, fd);
 	return RD_OK;
+}
+
+struct rd_listener *rd_listener_take(struct rd_loop *loop, int first, int count,
+				     rd_accept_fn *fn, void *arg)
+{
+	struct rd_listener *l = listener_new(loop, count, fn, arg);
+	int on = 1;
+
+	l->shared = true;
+	for (int i = 0; i < count; i++) {
+		/* As above; a unix socket has no such thing. */
+		(void)setsockopt(first + i, IPPROTO_TCP, TCP_NODELAY, &on,
+				 sizeof(on));
+		door_open(l, loop, i, first + i);
+	}
+	return l;
+}
+
+void rd_listener_start(struct rd_listener *l)
+{
+	/* A pause starts it by itself. */
+	if (!rd_timer_pending(&l->again))
+		listen_for(l, EV_READ);
+}
+
+/* Whoever cannot be taken in for want of a descriptor is reset all the same. */
+static void door_close(struct door *door)
+{
+	rd_watch_stop(&door->watch);
+	/* No more than the queue holds: others may come without end. */
+	if (!door->listener->shared)
+		(void)accept_some(door, BACKLOG);
+	close(door->fd);
 }
 
 void rd_listener_close(struct rd_listener **listener)
@@ -177,10 +248,11 @@ void rd_listener_close(struct rd_listener **listener)
 	if (l == NULL)
 		return;
 	rd_timer_stop(&l->again);
-	rd_watch_stop(&l->watch);
-	close(l->fd);
+	for (int i = 0; i < l->count; i++)
+		door_close(&l->doors[i]);
 	if (l->spare >= 0)
 		close(l->spare);
+	free(l->doors);
 	free(l);
 	*listener = NULL;
 }

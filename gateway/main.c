@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * main.c -- the program redistribute-gateway.
+ *
+ *	SIGTERM, SIGINT		drain and end; a second one ends it now
+ *	SIGUSR2			the same, but other gateways stay: clients may
+ *				come back at once
+ *	SIGHUP			read the certificate again
  */
 #include "gateway/gateway.h"
 #include "src/log.h"
 
 #include <signal.h>
 #include <stdio.h>
+
+#define SIGNALS 4
 
 static void on_signal(void *arg, int signo)
 {
@@ -15,19 +22,19 @@ static void on_signal(void *arg, int signo)
 	if (signo == SIGHUP)
 		rd_gateway_reload(gateway);
 	else
-		rd_gateway_drain(gateway);
+		rd_gateway_drain(gateway, signo == SIGUSR2);
 }
 
 static void run(struct rd_loop *loop, struct rd_gateway *gateway)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
-	struct rd_signal watches[3];
+	static const int signals[SIGNALS] = {SIGTERM, SIGINT, SIGUSR2, SIGHUP};
+	struct rd_signal watches[SIGNALS];
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < SIGNALS; i++)
 		rd_signal_start(&watches[i], loop, signals[i], on_signal,
 				gateway);
 	rd_loop_run(loop);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < SIGNALS; i++)
 		rd_signal_stop(&watches[i]);
 }
 

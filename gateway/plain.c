@@ -140,18 +140,24 @@ static bool is_stream(const struct rd_plain *p)
 	return p->feed.codec == RD_CODEC_SSE;
 }
 
+/* Where it stands, and after how long to come back when it ends. */
+static void stream_tell(struct rd_plain *p, struct rd_id at, uint64_t retry_ms)
+{
+	struct rd_buf event = RD_BUF_INIT;
+
+	rd_frame_event_start(&event, at, retry_ms);
+	rd_conn_send(p->conn, rd_buf_slice(&event));
+	rd_buf_fini(&event);
+}
+
 /* Browsers come back by themselves: not all at the same moment, and from where
  * they are told now where no message comes before. */
 static void stream_begin(struct rd_plain *p, struct rd_id at)
 {
-	struct rd_buf event = RD_BUF_INIT;
 	uint64_t chance = 0;
 
 	rd_random(&chance, 4);
-	rd_frame_event_start(&event, at,
-			     RETRY_MS / 2 + chance % (RETRY_MS + 1));
-	rd_conn_send(p->conn, rd_buf_slice(&event));
-	rd_buf_fini(&event);
+	stream_tell(p, at, RETRY_MS / 2 + chance % (RETRY_MS + 1));
 }
 
 static void on_subscribed(void *arg, struct rd_slice channel,
@@ -318,13 +324,18 @@ struct rd_plain *rd_plain_new(struct rd_plains *plains, struct rd_conn *conn,
 	return p;
 }
 
-void rd_plains_drain(struct rd_plains *plains)
+bool rd_plains_dismiss(struct rd_plains *plains, uint64_t after_ms)
 {
-	struct rd_list *l;
+	struct rd_list *l = rd_list_shift(&plains->all);
+	struct rd_plain *p;
 
-	rd_list_each (l, &plains->all)
-		rd_conn_close(rd_list_item(l, struct rd_plain, link)->conn,
-			      1012, "the gateway restarts");
+	if (l == NULL)
+		return false;
+	p = rd_list_item(l, struct rd_plain, link);
+	if (is_stream(p))
+		stream_tell(p, RD_ID_ZERO, after_ms);
+	rd_conn_close(p->conn, 1012, "the gateway restarts");
+	return true;
 }
 
 struct rd_plains *rd_plains_new(const struct rd_sessions_env *env,

@@ -19,8 +19,9 @@ struct rd_plains *rd_plains_new(const struct rd_sessions_env *env,
 				struct rd_sessions *sessions);
 /* All connections must have ended. */
 void rd_plains_free(struct rd_plains **plains);
-/* Closes every client with 1012. */
-void rd_plains_drain(struct rd_plains *plains);
+/* Closes one more client with 1012, or tells a stream of events to come back
+ * after so long, and ends it; false where every one is being closed. */
+bool rd_plains_dismiss(struct rd_plains *plains, uint64_t after_ms);
 
 /* False where nobody may subscribe to the channel. */
 bool rd_plain_may_open(const struct rd_plains *plains, struct rd_slice channel);

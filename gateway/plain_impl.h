@@ -12,7 +12,7 @@
 #include "gateway/plain.h"
 
 struct rd_plain {
-	struct rd_list link;      /* on the list of all */
+	struct rd_list link;      /* on the list of all; none: told to go */
 	struct rd_plains *plains; /* borrowed */
 	struct rd_conn *conn;     /* borrowed until closed() */
 	struct rd_socket socket;  /* what handlers know it by */

@@ -3,8 +3,12 @@
  * router.c -- which request goes where; see router.h.
  */
 #include "gateway/router.h"
+#include "gateway/frame.h"
 #include "gateway/origin.h"
 #include "src/keys.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #define WS_PREFIX  "/ws/"
 #define SSE_PREFIX "/sse/"
@@ -16,15 +20,53 @@
 	"Access-Control-Allow-Headers: Content-Type, Last-Event-ID\r\n"        \
 	"Access-Control-Max-Age: 600\r\n"
 
-static void refuse(struct rd_conn *conn, int status, const char *why)
+static void answer(struct rd_conn *conn, int status, const char *why,
+		   const char *extra)
 {
 	struct rd_buf body = RD_BUF_INIT;
 
 	rd_buf_addf(&body, "%s\n", why);
 	rd_conn_answer(conn, status, "text/plain; charset=utf-8",
-		       rd_buf_slice(&body),
-		       status == 405 ? "Allow: GET\r\n" : NULL);
+		       rd_buf_slice(&body), extra);
 	rd_buf_fini(&body);
+}
+
+static void refuse(struct rd_conn *conn, int status, const char *why)
+{
+	answer(conn, status, why, status == 405 ? "Allow: GET\r\n" : NULL);
+}
+
+static bool has_prefix(struct rd_slice s, const char *prefix)
+{
+	return s.len >= strlen(prefix) &&
+	       !memcmp(s.data, prefix, strlen(prefix));
+}
+
+/* It came too late, or by a socket that is about to be closed. */
+static void send_on(struct rd_router *r, struct rd_conn *conn)
+{
+	char extra[48];
+
+	r->counters.refused_draining++;
+	snprintf(extra, sizeof(extra), "Retry-After: %" PRIu64 "\r\n",
+		 (r->come_again_ms + 999) / 1000);
+	answer(conn, 503, "This gateway is going; try again.", extra);
+}
+
+/* The same for a stream of events: a browser never comes back after a 503. */
+static void send_on_stream(struct rd_router *r, struct rd_conn *conn,
+			   const struct rd_http_request *req)
+{
+	struct rd_buf event = RD_BUF_INIT, headers = RD_BUF_INIT;
+
+	r->counters.refused_draining++;
+	rd_frame_event_start(&event, RD_ID_ZERO, r->come_again_ms);
+	if (rd_origin_allowed(&r->cfg->origin, req->origin, req->host))
+		rd_origin_headers(req->origin, &headers);
+	rd_conn_answer(conn, 200, "text/event-stream", rd_buf_slice(&event),
+		       rd_buf_text(&headers));
+	rd_buf_fini(&event);
+	rd_buf_fini(&headers);
 }
 
 static const struct {
@@ -50,12 +92,6 @@ static const char *choose(const struct rd_http_request *req,
 				return protocols[i].name;
 			}
 	return NULL;
-}
-
-static bool has_prefix(struct rd_slice s, const char *prefix)
-{
-	return s.len >= strlen(prefix) &&
-	       !memcmp(s.data, prefix, strlen(prefix));
 }
 
 /* ---- one channel, by its name in the path ---- */
@@ -187,8 +223,11 @@ void rd_router_request(void *arg, struct rd_conn *conn,
 {
 	struct rd_router *r = arg;
 
-	if (r->draining) {
-		refuse(conn, 503, "This gateway is going; try again.");
+	if (r->draining && has_prefix(req->path, SSE_PREFIX) &&
+	    rd_slice_is(req->method, "GET")) {
+		send_on_stream(r, conn, req);
+	} else if (r->draining) {
+		send_on(r, conn);
 	} else if (rd_conns_count(r->conns) > (size_t)r->cfg->max_connections) {
 		r->counters.refused_connections++;
 		refuse(conn, 503, "Too many connections.");

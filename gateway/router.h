@@ -20,7 +20,9 @@
 #define RD_ROUTER_COUNTERS(X)                                                  \
 	X(refused_connections, "connections above max-connections")            \
 	X(refused_crowded, "connections above max-per-address")                \
-	X(refused_full, "connections while max-buffers was reached")
+	X(refused_full, "connections while max-buffers was reached")           \
+	X(refused_draining, "connections while it was going")                  \
+	X(drained, "clients that were sent away because it was going")
 struct rd_router_counters {
 #define X(name, help) uint64_t name;
 	RD_ROUTER_COUNTERS(X)
@@ -35,7 +37,8 @@ struct rd_router {
 	struct rd_plains *plains;
 	struct rd_posts *posts;
 	struct rd_pages *pages;
-	bool draining; /* nobody is let in any more */
+	bool draining;          /* nobody is let in any more */
+	uint64_t come_again_ms; /* but told to try again after so long */
 	struct rd_router_counters counters;
 };
 

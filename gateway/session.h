@@ -55,9 +55,9 @@ void rd_sessions_count_publish(struct rd_sessions *sessions, bool stored);
 void rd_sessions_count_limit(struct rd_sessions *sessions);
 /* Redis went away: whoever waits for it is told. */
 void rd_sessions_down(struct rd_sessions *sessions);
-/* Tells every client to come back after a while, and closes it; spread over
- * about spread_ms. */
-void rd_sessions_drain(struct rd_sessions *sessions, uint64_t spread_ms);
+/* Tells one more client to come back after so long, and closes it when all is
+ * answered; false where every one has been told. */
+bool rd_sessions_dismiss(struct rd_sessions *sessions, uint64_t after_ms);
 
 /* Upgrades the connection, and welcomes, or asks a handler first.  protocol:
  * the subprotocol chosen, or NULL. */

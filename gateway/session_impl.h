@@ -59,9 +59,6 @@ struct rd_sessions {
 	struct rd_buf out;               /* scratch: frames for one client */
 	struct rd_session_counters counters;
 	struct rd_waiting slowed; /* those above request-rate */
-	struct rd_timer drain;
-	size_t drain_batch; /* to be told in one tick */
-	uint64_t drain_spread_ms;
 };
 
 /* Subscriptions, publishes and calls carry their request's id in a tag: 0 is

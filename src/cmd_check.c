@@ -62,7 +62,9 @@ static void check(struct checking *c, struct rd_cli *cli)
 	    c, &(struct rd_finding){"data-dir", RD_PREFLIGHT_OK, 0,
 				    running ? "in use by a supervisor that runs"
 					    : cli->cfg.data_dir});
-	rd_preflight(&cli->cfg, running, on_finding, c);
+	rd_preflight(
+	    &(struct rd_preflight){.cfg = &cli->cfg, .running = running},
+	    on_finding, c);
 	if (c->json)
 		printf("],\"ok\":%s,\"status\":%d}\n",
 		       c->status == RD_EXIT_OK ? "true" : "false", c->status);

@@ -3,10 +3,12 @@
  * cmd_start.c -- `redistribute start`: everything that can be found wrong is
  * found before anything is started.
  *
- * The order matters: the data directory is locked before the checks, so that
+ * The order matters: sockets that were handed over are taken before another
+ * descriptor is opened; the data directory is locked before the checks, so that
  * two starts at once do not find the same free ports; and each failure is one
  * sentence and one exit status, with nothing left behind.
  */
+#include "src/activation.h"
 #include "src/cli.h"
 #include "src/datadir.h"
 #include "src/keys.h"
@@ -54,12 +56,13 @@ static bool on_finding(void *arg, const struct rd_finding *f)
 	return true;
 }
 
-static int check(const struct rd_config *cfg)
+static int check(const struct rd_config *cfg, int sockets)
 {
 	struct checking c = {cfg, RD_EXIT_OK};
 
 	start_log(cfg, true);
-	rd_preflight(cfg, false, on_finding, &c);
+	rd_preflight(&(struct rd_preflight){.cfg = cfg, .sockets = sockets},
+		     on_finding, &c);
 	start_log(cfg, false);
 	return c.status;
 }
@@ -81,12 +84,14 @@ static void free_words(int argc, char **words)
 	free(words);
 }
 
-static int run(struct rd_config *cfg, int lock_fd, int argc, char **argv)
+static int run(struct rd_config *cfg, int sockets, int lock_fd, int argc,
+	       char **argv)
 {
 	char name[RD_NAME_MAX + 1];
 	struct rd_buf why = RD_BUF_INIT;
-	struct rd_boot boot = {.cfg = cfg, .lock_fd = lock_fd, .first = 2};
-	int status = check(cfg);
+	struct rd_boot boot = {
+	    .cfg = cfg, .sockets = sockets, .lock_fd = lock_fd, .first = 2};
+	int status = check(cfg, sockets);
 
 	if (status == RD_EXIT_OK &&
 	    rd_node_name(cfg->node, cfg->data_dir, name, &why) != RD_OK)
@@ -108,7 +113,7 @@ int rd_cmd_start(const struct rd_verb *verb, int argc, char **argv)
 	static const struct rd_flag flags[] = {{0}};
 	struct rd_buf why = RD_BUF_INIT;
 	struct rd_cli cli;
-	int lock_fd = -1, status;
+	int sockets, lock_fd = -1, status;
 
 	if (rd_cli_open(&cli, verb, flags, argc, argv, &status) != RD_OK)
 		goto out;
@@ -117,9 +122,10 @@ int rd_cmd_start(const struct rd_verb *verb, int argc, char **argv)
 				       cli.words[0]);
 		goto out;
 	}
-	if (rd_datadir_make(&cli.cfg, &why) == RD_OK &&
+	if (rd_activation_take(&sockets, &why) == RD_OK &&
+	    rd_datadir_make(&cli.cfg, &why) == RD_OK &&
 	    rd_datadir_lock(&cli.cfg, &lock_fd, &why) == RD_OK)
-		status = run(&cli.cfg, lock_fd, argc, argv);
+		status = run(&cli.cfg, sockets, lock_fd, argc, argv);
 	else
 		status = rd_cli_fail(RD_EXIT_CONFIG, "%s", rd_buf_text(&why));
 	if (lock_fd >= 0)

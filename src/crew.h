@@ -27,6 +27,7 @@ struct rd_crew_terms {
 				*/
 	int output_fd;         /* of the embedded Redis */
 	int lock_fd;           /* the same: keeps the data directory locked */
+	int sockets;           /* of gateways: how many activation.h holds */
 };
 
 /* Embedded in its owner, who may look at role, cfg and wanted. */

@@ -99,6 +99,8 @@ static int launch(struct rd_member *m, int ready_fd)
 	    .targets = terms->targets,
 	    .incarnation = m->child.incarnation,
 	    .index = m->child.index,
+	    .sockets = terms->sockets,
+	    .gateways = m->squad->wanted,
 	    .replace_team = m->squad->replaces_team,
 	    .ready_fd = ready_fd,
 	    .output_fd = redis ? terms->output_fd : -1,
@@ -130,10 +132,31 @@ static int child_spawn(struct rd_child *c)
 	return pid;
 }
 
+/* Will there be others that do the same? */
+static bool others_stay(const struct rd_member *m)
+{
+	struct rd_member *other = NULL;
+
+	if (m->squad->wanted == 0)
+		return false;
+	while ((other = rd_squad_next(m->squad, other)) != NULL)
+		if (other != m && other->child.state == RD_CHILD_RUNNING)
+			return true;
+	return false;
+}
+
 static void child_kill(struct rd_child *c, int signo)
 {
-	if (c->pid > 0)
-		kill(c->pid, signo);
+	struct rd_member *m = member_of(c);
+
+	if (c->pid <= 0)
+		return;
+	/* A gateway tells its clients when to come back, so it is told whether
+	 * somebody is there meanwhile. */
+	if (signo == SIGTERM && m->squad->role == RD_ROLE_GATEWAY &&
+	    others_stay(m))
+		signo = SIGUSR2;
+	kill(c->pid, signo);
 }
 
 static void child_alarm(struct rd_child *c, uint64_t ms)

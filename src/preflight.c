@@ -10,6 +10,7 @@
  * (preflight_redis.c).
  */
 #include "src/preflight.h"
+#include "src/activation.h"
 #include "src/clock.h"
 #include "src/embedded.h"
 #include "src/glob.h"
@@ -31,6 +32,7 @@
 struct checking {
 	const struct rd_config *cfg;
 	bool running;
+	int sockets;
 	rd_finding_fn *fn;
 	void *arg;
 };
@@ -261,13 +263,38 @@ static bool check_port(const struct checking *c, const char *host, int64_t port)
 	return go_on;
 }
 
+/* They are listened on already, and take the place of host and port. */
+static bool check_sockets(const struct checking *c)
+{
+	struct rd_buf text = RD_BUF_INIT, why = RD_BUF_INIT;
+	int err;
+	bool go_on;
+
+	rd_activation_names(c->sockets, &text);
+	if (c->cfg->gateways == 0) {
+		rd_buf_adds(&text, " is handed over, but there are no gateways "
+				   "to answer whoever connects");
+		go_on =
+		    tell(c, "sockets", RD_PREFLIGHT_WARN, rd_buf_text(&text));
+	} else {
+		rd_buf_adds(&text, " is handed over");
+		err = rd_activation_check(c->cfg, c->sockets, &why);
+		go_on =
+		    tell_result(c, "sockets", err, rd_buf_text(&text), &why);
+	}
+	rd_buf_fini(&text);
+	return go_on;
+}
+
 static bool check_ports(const struct checking *c)
 {
 	const struct rd_config *cfg = c->cfg;
 
+	if (c->sockets > 0 && !check_sockets(c))
+		return false;
 	if (cfg->gateways == 0)
 		return true;
-	if (!check_port(c, cfg->host, cfg->port))
+	if (c->sockets == 0 && !check_port(c, cfg->host, cfg->port))
 		return false;
 	for (int64_t i = 0; cfg->ops_port != 0 && i < cfg->gateways; i++)
 		if (!check_port(c, cfg->ops_host, cfg->ops_port + i))
@@ -287,10 +314,11 @@ static bool check_redis(const struct checking *c)
 			   "embedded; not running, so nothing was asked", &why);
 }
 
-bool rd_preflight(const struct rd_config *cfg, bool running, rd_finding_fn *fn,
+bool rd_preflight(const struct rd_preflight *known, rd_finding_fn *fn,
 		  void *arg)
 {
-	struct checking c = {cfg, running, fn, arg};
+	struct checking c = {known->cfg, known->running, known->sockets, fn,
+			     arg};
 
 	return check_programs(&c) && check_sections(&c) && check_events(&c) &&
 	       check_certificate(&c) && check_ports(&c) && check_redis(&c);

@@ -17,6 +17,15 @@ enum rd_verdict {
 	RD_PREFLIGHT_BAD,
 };
 
+/* What is known of this machine beforehand. */
+struct rd_preflight {
+	const struct rd_config *cfg; /* checked, resolved; borrowed */
+	bool running; /* the supervisor of this data directory runs, so its
+		       * ports are taken rightly, and the embedded Redis can be
+		       * asked */
+	int sockets;  /* handed over to us (activation.h), in place of a port */
+};
+
 struct rd_finding {
 	const char *what; /* one stable word: "certificate" */
 	enum rd_verdict verdict;
@@ -27,12 +36,8 @@ struct rd_finding {
 /* Is given each finding; false: make no further checks. */
 typedef bool rd_finding_fn(void *arg, const struct rd_finding *finding);
 
-/*
- * cfg is checked and resolved.  running: the supervisor of this data directory
- * runs, so its ports are taken rightly, and the embedded Redis can be asked.
- * False where fn has said so.
- */
-bool rd_preflight(const struct rd_config *cfg, bool running, rd_finding_fn *fn,
+/* False where fn has said so. */
+bool rd_preflight(const struct rd_preflight *known, rd_finding_fn *fn,
 		  void *arg);
 
 /* One of the checks alone, for a reload: RD_ECONFIG with why. */

@@ -10,6 +10,7 @@
  * Not here: replacing children (crew.c).
  */
 #include "src/reload.h"
+#include "src/activation.h"
 #include "src/datadir.h"
 #include "src/mem.h"
 #include "src/preflight.h"
@@ -94,23 +95,40 @@ void rd_reload_fini(struct rd_reload *plan)
 	rd_buf_fini(&plan->kept);
 }
 
-int rd_reload_read(const struct rd_config *old, int argc, char **argv,
-		   int first, struct rd_config *fresh, struct rd_buf *why)
+static bool is_elsewhere(const struct rd_config *old,
+			 const struct rd_config *fresh)
 {
-	char **rest = rd_new_array(char *, (size_t)argc + 1);
+	return fresh->port != old->port || strcmp(fresh->host, old->host) != 0;
+}
+
+/* Can gateways listen as it says? */
+static int check_listening(const struct rd_boot *boot,
+			   const struct rd_config *fresh, struct rd_buf *why)
+{
+	if (fresh->gateways == 0)
+		return RD_OK;
+	if (boot->sockets > 0)
+		return rd_activation_check(fresh, boot->sockets, why);
+	if (!is_elsewhere(boot->cfg, fresh))
+		return RD_OK;
+	return rd_preflight_port(fresh->host, fresh->port, why);
+}
+
+int rd_reload_read(const struct rd_boot *boot, struct rd_config *fresh,
+		   struct rd_buf *why)
+{
+	char **rest = rd_new_array(char *, (size_t)boot->argc + 1);
 	int rest_count = 0;
 	int err;
 
 	rd_config_init(fresh);
-	err = rd_config_load(fresh, argc, argv, first, rest, &rest_count, why);
+	err = rd_config_load(fresh, boot->argc, boot->argv, boot->first, rest,
+			     &rest_count, why);
 	free(rest);
 	if (err != RD_OK)
 		return RD_ECONFIG;
 	rd_config_resolve(fresh);
 	rd_datadir_absolute(fresh);
 	err = rd_preflight_certificate(fresh, why);
-	if (err == RD_OK && fresh->gateways > 0 &&
-	    (fresh->port != old->port || strcmp(fresh->host, old->host) != 0))
-		err = rd_preflight_port(fresh->host, fresh->port, why);
-	return err;
+	return err == RD_OK ? check_listening(boot, fresh, why) : err;
 }

@@ -10,6 +10,7 @@
 #define RD_SRC_RELOAD_H
 
 #include "src/config.h"
+#include "src/supervisor.h"
 
 struct rd_reload {
 	bool gateways;         /* their settings have changed: replace them */
@@ -18,12 +19,12 @@ struct rd_reload {
 };
 
 /*
- * Reads flags, environment and file as at the start, and checks what can be
- * checked beforehand.  fresh_out is initialised here; fini it also after
- * RD_ECONFIG, which comes with a sentence in why.
+ * Reads flags (of boot), environment and file as at the start, and checks what
+ * can be checked beforehand; boot->cfg are the settings so far.  fresh_out is
+ * initialised here; fini it also after RD_ECONFIG, which comes with a sentence
+ * in why.
  */
-RD_MUST_CHECK int rd_reload_read(const struct rd_config *old, int argc,
-				 char **argv, int first,
+RD_MUST_CHECK int rd_reload_read(const struct rd_boot *boot,
 				 struct rd_config *fresh_out,
 				 struct rd_buf *why);
 /* Compares, and gives back to fresh the old values of what needs a restart.

@@ -14,6 +14,7 @@
  * (child.c, crew.c).
  */
 #include "src/role.h"
+#include "src/activation.h"
 #include "src/embedded.h"
 #include "src/mem.h"
 
@@ -188,9 +189,9 @@ static void keep_open(int fd)
 
 static void set_environment(const struct rd_launch *l)
 {
-	static const char *const ours[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC",
-					   "WATCHDOG_PID",  "LISTEN_FDS",
-					   "LISTEN_PID",    "LISTEN_FDNAMES"};
+	static const char *const ours[] = {
+	    "NOTIFY_SOCKET", "WATCHDOG_USEC",  "WATCHDOG_PID",  "LISTEN_FDS",
+	    "LISTEN_PID",    "LISTEN_FDNAMES", "LISTEN_PIDFDID"};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		unsetenv(ours[i]);
@@ -236,6 +237,9 @@ static _Noreturn void become(const struct rd_launch *l, pid_t parent,
 		_exit(EX_OSERR);
 	/* Also what whoever started us has left open; older kernels cannot. */
 	(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	/* Where we hold sockets, nothing else of ours stands in their place. */
+	if (l->role == RD_ROLE_GATEWAY)
+		rd_activation_give(l->sockets, l->gateways, l->index);
 	keep_open(l->ready_fd);
 	keep_open(l->lock_fd);
 	sigemptyset(&none);

@@ -34,6 +34,8 @@ struct rd_launch {
 	const char *targets;         /* REDISTRIBUTE_TARGETS; NULL: of cfg */
 	const char *incarnation;     /* REDISTRIBUTE_INCARNATION */
 	int index;
+	int sockets;       /* that we hold for gateways: see activation.h */
+	int gateways;      /* among which they are shared */
 	bool replace_team; /* REDISTRIBUTE_REPLACE_TEAM, whatever cfg says */
 	int ready_fd;      /* stays open in the child; -1: none */
 	int output_fd;     /* its stdout and stderr; -1: ours */

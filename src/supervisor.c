@@ -18,6 +18,7 @@
  * there are (squads.c), what signals ask for (supervisor_signals.c).
  */
 #include "src/supervisor.h"
+#include "src/activation.h"
 #include "src/clock.h"
 #include "src/embedded.h"
 #include "src/log.h"
@@ -160,14 +161,31 @@ static void poll_socket(void *arg)
 	rd_buf_fini(&path);
 }
 
+/* Where clients reach the gateways; "" where there are none. */
+static void add_address(const struct rd_supervisor *sup, struct rd_buf *out)
+{
+	if (sup->gateways.wanted == 0)
+		return;
+	if (sup->boot->sockets > 0)
+		rd_activation_names(sup->boot->sockets, out);
+	else
+		rd_buf_addf(out, "%s:%" PRId64, sup->cfg->host, sup->cfg->port);
+}
+
 static void say_ready(struct rd_supervisor *sup)
 {
+	struct rd_buf address = RD_BUF_INIT;
+
 	enter(sup, RD_PHASE_SERVING);
+	add_address(sup, &address);
 	rd_log(RD_LOG_INFO, "ready",
-	       "node=%s gateways=%d workers=%d version=%s after_ms=%" PRIu64,
+	       "node=%s gateways=%d workers=%d address=%s version=%s "
+	       "after_ms=%" PRIu64,
 	       sup->terms.node, sup->gateways.wanted,
-	       rd_crew_count(sup->crew, RD_ROLE_WORKER).wanted, RD_VERSION,
+	       rd_crew_count(sup->crew, RD_ROLE_WORKER).wanted,
+	       rd_buf_text(&address), RD_VERSION,
 	       rd_clock_ms() - sup->started_ms);
+	rd_buf_fini(&address);
 	rd_notify("READY=1");
 }
 
@@ -361,6 +379,7 @@ static void init(struct rd_supervisor *sup, const struct rd_boot *boot)
 	    .node = boot->node,
 	    .output_fd = rd_embedded_log_fd(sup->redis_log),
 	    .lock_fd = boot->lock_fd,
+	    .sockets = boot->sockets,
 	};
 	sup->crew = rd_crew_new(sup->loop, &sup->terms, &crew_ops, sup);
 	rd_crew_add(sup->crew, &sup->redis, RD_ROLE_REDIS, sup->cfg);

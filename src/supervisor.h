@@ -18,7 +18,8 @@ struct rd_boot {
 	struct rd_config *cfg; /* checked, resolved; changed by a reload */
 	const char *node;      /* the name of this machine */
 	int lock_fd;           /* of the data directory */
-	int argc;              /* for a reload: the command line */
+	int sockets; /* handed over to us, for gateways: activation.h */
+	int argc;    /* for a reload: the command line */
 	char **argv;
 	int first; /* its first flag */
 };

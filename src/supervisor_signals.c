@@ -64,6 +64,10 @@ static void scale_gateways(struct rd_supervisor *sup, int64_t old)
 		return;
 	rd_log(RD_LOG_INFO, "scale", "role=gateway from=%d to=%d why=config",
 	       sup->gateways.wanted, (int)fresh);
+	/* Sockets are shared out anew, and who is started now knows it already;
+	 * a single one is everybody's. */
+	if (sup->boot->sockets > 1)
+		rd_crew_replace(sup->crew, &sup->gateways);
 	rd_crew_scale(sup->crew, &sup->gateways, (int)fresh);
 }
 
@@ -101,7 +105,6 @@ static void apply(struct rd_supervisor *sup, struct rd_config *fresh)
 
 static void on_reload(struct rd_supervisor *sup, int signo)
 {
-	const struct rd_boot *boot = sup->boot;
 	struct rd_buf why = RD_BUF_INIT;
 	struct rd_config fresh;
 
@@ -110,8 +113,7 @@ static void on_reload(struct rd_supervisor *sup, int signo)
 		return;
 	if (sup->phase == RD_PHASE_SERVING)
 		rd_notify_reloading();
-	if (rd_reload_read(sup->cfg, boot->argc, boot->argv, boot->first,
-			   &fresh, &why) == RD_OK)
+	if (rd_reload_read(sup->boot, &fresh, &why) == RD_OK)
 		apply(sup, &fresh);
 	else
 		rd_log(RD_LOG_ERROR, "config.bad", "why=%s", rd_buf_text(&why));

@@ -29,6 +29,7 @@ INSTALLED = """
     share/man/man5/redistribute.conf.5
     lib/systemd/system/redistribute.service
     lib/systemd/system/redistribute@.service
+    lib/systemd/system/redistribute.socket
     lib/sysusers.d/redistribute.conf
     lib/tmpfiles.d/redistribute.conf
 """.split()
@@ -156,6 +157,25 @@ def test_exposure_of_the_unit_is_under_two(unit, name):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     found = re.search(r"exposure level for \S+ (\d+\.\d+)", done.stdout)
     assert found and float(found[1]) < 2.0
+
+
+@needs_systemd
+def test_systemd_finds_nothing_to_say_about_the_socket(unit, tree, tmp_path):
+    unit("redistribute.service")
+    path = tmp_path / "redistribute.socket"
+    path.write_bytes((tree.usr / "lib/systemd/system" / path.name).read_bytes())
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(path)],
+                          capture_output=True, text=True, timeout=50,
+                          check=False)
+    assert done.stdout + done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_socket_agrees_with_the_program(tree):
+    text = (tree.usr / "lib/systemd/system/redistribute.socket").read_text()
+    defaults = dict(re.findall(r'^(?:STR|INT)\((host|port), "\w+", "?([\d.]+)',
+                               (REPO / "src/options.def").read_text(), re.M))
+    assert f"ListenStream={defaults['host']}:{defaults['port']}\n" in text
 
 
 def test_unit_agrees_with_the_program(unit):

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Several gateways, on one port and on one Redis; their death, their leaving,
 and clients that do not read."""
+import json
+import os
 import random
 import signal
+import socket
 import threading
 import time
 
@@ -10,7 +13,7 @@ import pytest
 
 import peer
 from harness import (channel_key, eventually, resident_bytes, sanitized)
-from peer import Client, Closed, Refused
+from peer import Client, Closed, Peer, Refused
 
 
 def trickle(server, channel, stop, pace, done):
@@ -213,6 +216,246 @@ def test_nobody_new_is_taken_while_draining(run, server):
     site.send(signal.SIGTERM)
     eventually(lambda: connect(site) is None)
     assert site.wait() == 0
+
+
+@pytest.mark.deadline(120)
+def test_clients_are_sent_away_at_a_pace_and_served_until_then(run, server,
+                                                               channel):
+    site = run.daemon("--drain-rate", "20", redis=server)
+    clients = [Follower(site.port, channel) for _ in range(20)]
+    clients += [Plain(site.port, channel) for _ in range(20)]
+    for c in clients:
+        run.add(c)
+    store, n = server.client(), [0]
+
+    def publish():
+        store.xadd(channel_key(channel), {"json": '{"n":%d}' % n[0]})
+        n[0] += 1
+        return not live
+
+    def gone(c):
+        live.discard(c)
+        c.kill()
+    live = set(clients)
+    begin = time.monotonic()
+    site.send(signal.SIGTERM)
+    peer.pump(clients, publish, on_eof=gone)
+    assert 1.5 < time.monotonic() - begin < 6       # 40 clients, 20 a second
+    for c in clients:
+        # Whoever is told sees nothing more, but until then everything.
+        assert c.numbers() == list(range(len(c.numbers())))
+        assert c.code == 1012
+    assert max(len(c.numbers()) for c in clients) > 10
+    for c in clients[:20]:
+        # Nobody stays: two seconds of drain, one to start, one by chance.
+        assert [p["push"] for p in c.pushes] == ["drain"]
+        assert 3000 <= c.pushes[0]["after"] <= 4000
+    assert site.wait() == 0
+    assert site.log.find("gateway.drained", told=40, left=0)
+
+
+def test_drain_is_over_in_its_time_whatever_its_rate(run, server, channel):
+    site = run.daemon("--drain-rate", "1", "--drain-timeout", "4s",
+                      redis=server)
+    clients = [run.add(Follower(site.port, channel)) for _ in range(20)]
+    live = set(clients)
+
+    def gone(c):
+        live.discard(c)
+        c.kill()
+    site.send(signal.SIGTERM)
+    peer.pump(clients, lambda: not live, on_eof=gone)
+    assert {c.code for c in clients} == {1012}
+    assert site.wait() == 0
+    assert site.log.find("gateway.drained", told=20, left=0)
+    assert site.log.find("gateway.drain", length_ms=3000, others="no")
+
+
+def test_who_comes_while_it_drains_is_told_when_to_try_again(run, server):
+    """By a connection that is older than the drain."""
+    site = run.daemon("--drain-timeout", "5s", redis=server)
+    early = socket.create_connection(("127.0.0.1", site.port), 10)
+    eventually(lambda: "redistribute_gateway_connections 1\n" in
+               site.http("/metrics")[1])
+    site.send(signal.SIGTERM)
+    site.wait_event("gateway.drain")
+    early.sendall(peer.handshake("/")[0])
+    answer = early.recv(65536).decode()
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert 1 <= int(peer.header_of(answer.partition("\r\n\r\n")[0],
+                                   "Retry-After")) <= 3
+    early.close()
+    assert site.wait() == 0
+
+
+def test_whom_the_kernel_has_queued_is_answered_by_who_goes(run, server):
+    site = run.daemon("--drain-timeout", "5s", redis=server)
+    pid = site.child("gateway")
+    os.kill(pid, signal.SIGSTOP)
+    waiting = []
+    for _ in range(100):
+        c = socket.create_connection(("127.0.0.1", site.port), 10)
+        c.sendall(peer.handshake("/")[0])
+        waiting.append(c)
+    site.send(signal.SIGTERM)
+    site.wait_event("drain")
+    os.kill(pid, signal.SIGCONT)
+    for c in waiting:
+        # Not reset: it came in before the drain began, or after it.
+        assert c.recv(65536)[:13] in (b"HTTP/1.1 503 ", b"HTTP/1.1 101 ")
+        c.close()
+    assert site.wait() == 0
+
+
+# --- rolling -----------------------------------------------------------------
+
+class Follower(Client):
+    """Follows a channel from an offset; keeps the code of its close."""
+
+    def __init__(self, port, channel, after=None):
+        super().__init__(port)
+        self.channel = channel
+        self.code = None
+        self.got = self.inbox[channel] = []
+        self.ask("subscribe", channel=channel, offset=after or "0")
+        if after is None:
+            self.reply(1)
+
+    def sort(self):
+        try:
+            super().sort()
+        except Closed as e:
+            self.code = e.code
+            raise
+
+    def numbers(self):
+        return [m[2]["n"] for m in self.got]
+
+
+class Plain(Peer):
+    """The same in plain mode, where there are no offsets: from the first."""
+
+    def __init__(self, port, channel):
+        super().__init__(port, f"/ws/{channel}?offset=0")
+        self.code = None
+        self.got = []
+
+    def sort(self):
+        try:
+            while self.frames:
+                message = self.take(self.frames.pop(0))
+                if message:
+                    self.got.append(json.loads(message[1])["n"])
+        except Closed as e:
+            self.code = e.code
+            raise
+
+    def numbers(self):
+        return self.got
+
+
+class Publisher:
+    """Publishes {"n": i}, waiting for each answer; comes back when its gateway
+    goes.  What was not answered is not published again: .stored are those that
+    were."""
+
+    def __init__(self, connect_again, channel):
+        self.connect = connect_again
+        self.channel = channel
+        self.stored = []
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        client, i = self.connect(), 0
+        while not self.done.wait(0.005):
+            try:
+                if "ok" in client.reply(client.ask(
+                        "publish", channel=self.channel, data={"n": i})):
+                    self.stored.append(i)
+            except Closed:
+                client.kill()
+                client = self.connect()
+            i += 1
+        client.kill()
+
+    def end(self):
+        self.done.set()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("kept_open", [False, True])
+def test_rolling_restart_under_load_loses_nothing(run, server, channel,
+                                                  kept_open):
+    """kept_open: by a socket that was handed over."""
+    sockets = [socket.create_server(("127.0.0.1", 0), backlog=4096)] \
+        if kept_open else []
+    port = sockets[0].getsockname()[1] if kept_open else None
+    site = run.daemon("--drain-rate", "50", redis=server, gateways=3,
+                      port=port, sockets=sockets)
+    errors = []
+
+    def again(make):
+        """503 is an honest answer of a gateway that is going; being refused
+        by the kernel is not, where somebody keeps the port open."""
+        def attempt():
+            try:
+                return make()
+            except (Refused, Closed, OSError) as e:
+                if isinstance(e, OSError):
+                    errors.append(e)
+                return None
+        return eventually(attempt)
+
+    publisher = Publisher(lambda: again(lambda: Client(site.port)), channel)
+    slots = [run.add(Follower(site.port, channel)) for _ in range(30)]
+    slots += [run.add(Plain(site.port, channel)) for _ in range(30)]
+    first, gone = list(slots), []
+
+    def come_back(c):
+        gone.append(c)
+        at = slots.index(c)
+        if isinstance(c, Plain):
+            slots[at] = again(lambda: Plain(site.port, channel))
+        else:
+            slots[at] = again(
+                lambda: Follower(site.port, channel, c.got[-1][0]))
+            # What it had, and then what it gets.
+            c.got.extend(slots[at].got)
+            slots[at].got = slots[at].inbox[channel] = c.got
+        return run.add(slots[at])
+
+    peer.pump(slots, lambda: min(len(c.got) for c in slots) > 20)
+    since = site.log.position()
+    site.send(signal.SIGUSR2)
+    peer.pump(slots, lambda: len(site.log.find(
+        "child.ready", since=since, role="gateway")) == 3, 40, come_back)
+    publisher.end()
+    stored = [json.loads(fields[b"json"])["n"] for _, fields in
+              server.client().xrange(channel_key(channel))]
+    assert set(publisher.stored) <= set(stored)
+    assert len(set(stored)) == len(stored)
+    peer.pump(slots, lambda: all(len(c.got) >= len(stored) for c in slots),
+              20, come_back)
+    for c in slots:
+        assert c.numbers() == stored
+        assert not getattr(c, "gaps", None)
+    assert set(first) <= set(gone), "not all gateways were replaced"
+    for c in gone:
+        assert c.code == 1012
+        if isinstance(c, Plain):
+            assert c.got == stored[:len(c.got)]
+        else:
+            assert [p["push"] for p in c.pushes] == ["drain"]
+            assert 0 <= c.pushes[0]["after"] <= 1000
+    drains = site.log.find("gateway.drain", since=since)
+    assert [e["others"] for e in drains] == ["yes"] * 3
+    assert not kept_open or not errors, errors
+    for s in sockets:
+        s.close()
 
 
 # --- slow readers ------------------------------------------------------------

@@ -269,12 +269,17 @@ def test_stream_ends_where_redis_is_away_and_may_come_back(run, channel):
     assert post(site.port, channel, "1")[0] == 503
 
 
-def test_drain_ends_streams(run, server, channel, follow):
-    site = run.daemon(redis=server)
-    stream = follow(channel, daemon=site)
-    stream.begun()
+def test_drain_tells_streams_when_to_come_back(run, server, channel, follow):
+    site = run.daemon(redis=server, gateways=2)
+    streams = [follow(channel, daemon=site) for _ in range(20)]
+    for stream in streams:
+        stream.begun()
     site.stop()
-    assert stream.event() is None
+    for stream in streams:
+        stream.retry = None
+        assert stream.event() is None
+    assert all(1000 <= s.retry <= 2100 for s in streams)
+    assert len({s.retry for s in streams}) > 1
 
 
 # --- who may -----------------------------------------------------------------

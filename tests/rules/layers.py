@@ -21,7 +21,7 @@ FLOORS = [
      "loop pollset tickets tls wire connect reply reply_reader pending redis redis_io "
      "redis_greet redis_link ask script stream "
      "trim keeper keeper_impl keeper_due keeper_scan keeper_expire "
-     "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc team fleet census metrics"),
+     "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc activation team fleet census metrics"),
     ("3", "src", "public 0 1 2",
      "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald preflight preflight_redis reload "
      "supervisor supervisor_signals supervisor_state cli cli_fleet main cmd_*"),
@@ -34,7 +34,7 @@ FLOORS = [
      "subscription subscription_impl settle fetch fanout slow feeds history asks mailbox events "
      "outbox session session_impl session_events session_flow sessions plain plain_impl plain_open post listener pages "
      "router ops overview"),
-    ("D", "gateway", "public 0 1 2 A B C", "gateway gateway_impl metrics main"),
+    ("D", "gateway", "public 0 1 2 A B C", "gateway gateway_impl drain metrics main"),
     ("E", "workers", "public 0 1", "retry verdict event dispatch batch gauge line pace"),
     ("F", "workers", "public 0 1 2 E",
      "self work runner source intake later commit shared reader rescue lane lane_impl lane_io "

@@ -296,17 +296,42 @@ def clean_environment(more=None):
     return env
 
 
-class Process:
-    """A program with its log, in a session of its own, marked."""
+# What systemd does with the sockets of a unit: sd_listen_fds(3).
+ACTIVATOR = """
+import fcntl, os, sys
+fds = [fcntl.fcntl(int(n), fcntl.F_DUPFD_CLOEXEC, 100)
+       for n in sys.argv[1].split(",")]
+os.closerange(3, 100)
+for i, fd in enumerate(fds):
+    os.dup2(fd, 3 + i)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)),
+                  LISTEN_FDNAMES=":".join(["x"] * len(fds)))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
-    def __init__(self, argv, env=None, stdin=None, stdout=None, cwd=None):
+
+def activated(argv, sockets):
+    """The command that runs argv with sockets handed over."""
+    return [PYTHON, "-c", ACTIVATOR,
+            ",".join(str(s.fileno()) for s in sockets), *argv]
+
+
+class Process:
+    """A program with its log, in a session of its own, marked.  sockets:
+    handed over to it, from descriptor 3 on."""
+
+    def __init__(self, argv, env=None, stdin=None, stdout=None, cwd=None,
+                 sockets=()):
         self.argv = [str(a) for a in argv]
+        if sockets:
+            self.argv = activated(self.argv, sockets)
         self.mark = new_mark()
         self.popen = subprocess.Popen(
             self.argv, env=clean_environment({**(env or {}), MARK: self.mark}),
             stdin=stdin if stdin is not None else subprocess.DEVNULL,
             stdout=stdout if stdout is not None else subprocess.DEVNULL,
-            stderr=subprocess.PIPE, start_new_session=True, cwd=cwd)
+            stderr=subprocess.PIPE, start_new_session=True, cwd=cwd,
+            pass_fds=[s.fileno() for s in sockets])
         self.log = Log(self.popen.stderr)
         opened.append(self)
 
@@ -525,7 +550,7 @@ class Daemon(Process):
 
     def __init__(self, *args, redis=None, gateways=1, workers=0, wait=True,
                  env=None, data_dir=None, port=None, prefix=None,
-                 deadline=30):
+                 deadline=30, sockets=()):
         self.own_dir = None
         if data_dir is None:
             self.own_dir = Path(tempfile.mkdtemp(prefix="rd-data-"))
@@ -548,7 +573,7 @@ class Daemon(Process):
             argv += ["--redis-server", shutil.which(REDIS_SERVER)]
         if prefix:
             argv += ["--prefix", prefix]
-        super().__init__(argv + list(args), env=env)
+        super().__init__(argv + list(args), env=env, sockets=sockets)
         if wait:
             try:
                 self.wait_event("ready", deadline, speaker=self.pid)
