@@ -9,6 +9,7 @@
  *
  *	bench_slow PROGRAM [seconds of each run]
  */
+#include "tests/bench/report.h"
 #include "tests/bench/swarm.h"
 
 #include <stdio.h>
@@ -20,7 +21,8 @@
 #define RATE       100   /* messages a second */
 #define BYTES      16000 /* of each */
 #define SENT_MAX   60000
-#define OUTPUT_KB  256 /* output-limit, by default */
+#define OUTPUT_KB  256   /* output-limit, by default */
+#define RING_KB    32768 /* ring-limit, by default */
 #define PATIENCE_S 60
 
 struct run {
@@ -96,7 +98,7 @@ int main(int argc, char **argv)
 	struct swarm readers, stalled;
 	double alone, beside, ring;
 	uint64_t missed;
-	long before, grown;
+	double before, grown;
 
 	if (argc < 2)
 		return EXIT_FAILURE;
@@ -108,18 +110,23 @@ int main(int argc, char **argv)
 	run_for(&r, 2); /* what grows once has grown */
 	alone = run_for(&r, seconds);
 	swarm_open(&stalled, &g, STALLED, "slow", 1);
-	before = rss_of(g.pid);
+	before = (double)rss_of(g.pid);
 	ring = gateway_counter(&g, "ring_bytes");
 	beside = run_for(&r, seconds);
-	grown = (rss_of(g.pid) - before) / 1024;
-	ring = gateway_counter(&g, "ring_bytes") - ring;
+	grown = ((double)rss_of(g.pid) - before) / 1024;
 	missed = catch_up(&stalled, r.sent);
-	printf("slow alone_p99_us=%.0f beside_p99_us=%.0f ratio=%.2f "
-	       "grown_kb=%ld ten_output_limits_kb=%d ring_grown_kb=%.0f "
-	       "fell_back=%.0f missed=%llu\n",
-	       alone, beside, beside / alone, grown, STALLED * OUTPUT_KB,
-	       ring / 1024, gateway_counter(&g, "fell_back_total"),
-	       (unsigned long long)missed);
+	report(
+	    &(struct figure){"slow_p99", "us", beside, AT_MOST, 1.2 * alone, 0},
+	    "alone_us=%.0f ratio=%.2f", alone, beside / alone);
+	/* What the ring held already was no growth. */
+	report(&(struct figure){"slow_memory", "grown_kb", grown, AT_MOST,
+				STALLED * OUTPUT_KB + RING_KB - ring / 1024, 0},
+	       "output_limits_kb=%d ring_before_kb=%.0f fell_back=%.0f",
+	       STALLED * OUTPUT_KB, ring / 1024,
+	       gateway_counter(&g, "fell_back_total"));
+	report(&(struct figure){"slow_missed", "messages", (double)missed,
+				AT_MOST, 0, 0},
+	       "sent=%zu", r.sent);
 	swarm_close(&stalled);
 	swarm_close(&readers);
 	gateway_stop(&g);
