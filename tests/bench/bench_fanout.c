@@ -36,7 +36,7 @@ static const struct cell {
 } cells[] = {
     {"burst_100", 0, 100, 1, 100, 2000, 4, 0},
     {"burst_1000", 3e6, 1000, 1, 100, 2000, 5, 0},
-    /* No more can be gathered than where the peers were measured. */
+    /* No more can be gathered than by a loop that gathers 32. */
     {"burst_1000_few", 0, 1000, 1, 100, 32, 4, 0},
     {"burst_10000", 1e6, 10000, 1, 100, 1000, 3, 0},
     {"kilobyte_1000", 2e6, 1000, 1, 1000, 500, 5, 0},

@@ -10,6 +10,8 @@
  *	bare	    the same, and each is sent as many bytes as the gateway
  *sends
  *
+ * Of three rounds, the mean.
+ *
  *	bench_storm PROGRAM [cell ...]
  */
 #include "tests/bench/bare.h"
@@ -24,6 +26,7 @@
 #define CLIENTS 10000
 #define WINDOW  2000 /* under way at once: the kernel's queue holds 4,096 */
 #define BYTES   100  /* of a payload */
+#define ROUNDS  3
 
 static const struct cell {
 	const char *time; /* its names */
@@ -101,34 +104,57 @@ static double bare_storm(int messages, size_t bytes)
 	return wall;
 }
 
-static void run(const struct cell *cell, const char *program)
+/* What the storms of one cell have cost. */
+struct sums {
+	double wall; /* seconds, of all rounds */
+	double plain;
+	double bare;
+	double cpu;
+	double pages; /* of the last */
+	double looks;
+	double recalls;
+	double bytes; /* to each client */
+};
+
+/* A storm and what stands beside it. */
+static void round_of(const struct cell *cell, const char *program,
+		     struct sums *sums)
 {
 	struct test_redis redis;
 	struct gateway g;
 	char offset[64];
-	double plain, wall, pages, looks, bytes;
 
 	test_redis_start(&redis);
 	publish(&redis, cell->behind, offset);
 	gateway_start(&g, program, &redis);
-	wall = come(g.port, "storm", offset, cell->behind);
-	pages = gateway_counter(&g, "pages_total");
-	looks = gateway_counter(&g, "looks_total");
-	bytes = gateway_counter(&g, "bytes_out_total") / CLIENTS;
-	plain = handshakes();
-	report(&(struct figure){cell->time, "s", wall, AT_MOST, 3 * plain,
-				bare_storm(cell->behind, (size_t)bytes)},
-	       "clients=%d behind=%d handshakes_s=%.2f of_handshakes=%.2f "
-	       "bytes_each=%.0f cpu_s=%.2f",
-	       CLIENTS, cell->behind, plain, wall / plain, bytes,
-	       cpu_of(g.pid));
-	report(&(struct figure){cell->reads, "redis_reads", pages + looks,
-				AT_MOST, 99, 0},
-	       "pages=%.0f looks=%.0f recalls=%.0f gaps=%.0f", pages, looks,
-	       gateway_counter(&g, "recalls_total"),
-	       gateway_counter(&g, "gaps_total"));
+	sums->wall += come(g.port, "storm", offset, cell->behind);
+	sums->cpu += cpu_of(g.pid);
+	sums->pages = gateway_counter(&g, "pages_total");
+	sums->looks = gateway_counter(&g, "looks_total");
+	sums->recalls = gateway_counter(&g, "recalls_total");
+	sums->bytes = gateway_counter(&g, "bytes_out_total") / CLIENTS;
 	gateway_stop(&g);
 	test_redis_stop(&redis);
+	sums->plain += handshakes();
+	sums->bare += bare_storm(cell->behind, (size_t)sums->bytes);
+}
+
+static void run(const struct cell *cell, const char *program)
+{
+	struct sums s = {0};
+
+	for (int i = 0; i < ROUNDS; i++)
+		round_of(cell, program, &s);
+	report(&(struct figure){cell->time, "s", s.wall / ROUNDS, AT_MOST,
+				3 * s.plain / ROUNDS, s.bare / ROUNDS},
+	       "clients=%d behind=%d handshakes_s=%.2f of_handshakes=%.2f "
+	       "bytes_each=%.0f cpu_s=%.2f",
+	       CLIENTS, cell->behind, s.plain / ROUNDS, s.wall / s.plain,
+	       s.bytes, s.cpu / ROUNDS);
+	report(&(struct figure){cell->reads, "redis_reads", s.pages + s.looks,
+				AT_MOST, 99, 0},
+	       "pages=%.0f looks=%.0f recalls=%.0f", s.pages, s.looks,
+	       s.recalls);
 }
 
 int main(int argc, char **argv)
