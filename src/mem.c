@@ -4,6 +4,7 @@
  */
 #include "src/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -65,4 +66,15 @@ char *rd_asprintf(const char *fmt, ...)
 	n = vasprintf(&text, fmt, ap);
 	va_end(ap);
 	return checked(n < 0 ? NULL : text, 1);
+}
+
+void rd_mem_keep(size_t bytes, size_t block)
+{
+#ifdef __GLIBC__
+	mallopt(M_TRIM_THRESHOLD, (int)bytes);
+	mallopt(M_MMAP_THRESHOLD, (int)block);
+#else
+	(void)bytes;
+	(void)block;
+#endif
 }

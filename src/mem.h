@@ -27,4 +27,9 @@ char *rd_strndup(const char *data, size_t len);
 /* A new string by printf rules. */
 char *rd_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* From here on, up to so many freed bytes stay with the process, instead of
+ * going back to the kernel at once; what is larger than a block is still taken
+ * from it, and given back, alone. */
+void rd_mem_keep(size_t bytes, size_t block);
+
 #endif

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bare.c -- the least that a server can do; see bare.h.
+ *
+ * Both kinds are one loop.  A client is owed bytes; what its socket does not
+ * take goes out when the kernel says that it can, and the others do not wait:
+ * a loop that waited for each would be slower than any gateway, and prove
+ * nothing.
  */
 #include "tests/bench/bare.h"
 #include "src/mem.h"
 #include "tests/bench/swarm.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,6 +24,21 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define CLIENTS 20000 /* descriptors, too */
+
+struct server {
+	int listener;
+	int orders; /* pipe; -1: nobody orders anything */
+	int epoll;
+	int awaited; /* clients, before orders are looked at */
+	int accepted;
+	int fds[CLIENTS];      /* of all who were accepted */
+	size_t owed[CLIENTS];  /* bytes, by descriptor */
+	bool greeted[CLIENTS]; /* by descriptor */
+	const char *data;      /* borrowed */
+	size_t bytes;          /* of it */
+};
 
 static int listen_on(int port)
 {
@@ -34,7 +55,43 @@ static int listen_on(int port)
 	return fd;
 }
 
-/* ---- handshakes ---- */
+static void watch(struct server *s, int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.fd = fd};
+
+	epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static void accept_some(struct server *s)
+{
+	for (int i = 0; i < 64; i++) {
+		int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK);
+
+		if (fd < 0)
+			return;
+		assert(fd < CLIENTS);
+		s->owed[fd] = 0;
+		s->greeted[fd] = false;
+		watch(s, fd, EPOLLIN | EPOLLOUT | EPOLLET);
+		s->fds[s->accepted++ % CLIENTS] = fd;
+		if (s->accepted == s->awaited)
+			watch(s, s->orders, EPOLLIN);
+	}
+}
+
+/* Begins each piece of data where the last has ended. */
+static void send_owed(struct server *s, int fd)
+{
+	while (s->owed[fd] > 0) {
+		size_t left = (s->owed[fd] - 1) % s->bytes + 1;
+		ssize_t n =
+		    send(fd, s->data + s->bytes - left, left, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return;
+		s->owed[fd] -= (size_t)n;
+	}
+}
 
 static void greet(int fd)
 {
@@ -43,100 +100,80 @@ static void greet(int fd)
 	    "Connection: Upgrade\r\nSec-WebSocket-Accept: "
 	    "AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n\x81\x7e";
 	static char answer[400];
-	char request[2048];
 
 	if (answer[0] == '\0') {
 		memset(answer, ' ', sizeof(answer));
 		memcpy(answer, head, sizeof(head) - 1);
 		memcpy(answer + sizeof(head), "welcome", 7);
 	}
-	if (recv(fd, request, sizeof(request), 0) <= 0)
-		close(fd);
-	else
-		(void)!send(fd, answer, sizeof(answer), MSG_NOSIGNAL);
+	(void)!send(fd, answer, sizeof(answer), MSG_NOSIGNAL);
 }
 
-static void accept_some(int epoll, int listener)
+static void receive(struct server *s, int fd)
 {
-	int fd;
+	char request[2048];
+	ssize_t n = recv(fd, request, sizeof(request), 0);
 
-	for (int i = 0; i < 64; i++) {
-		struct epoll_event ev = {.events = EPOLLIN};
-
-		fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-		if (fd < 0)
-			return;
-		ev.data.fd = fd;
-		epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev);
+	if (n == 0 || (n < 0 && errno != EAGAIN)) {
+		close(fd);
+	} else if (n > 0 && !s->greeted[fd]) {
+		s->greeted[fd] = true;
+		greet(fd);
+	} else if (n > 0) {
+		s->owed[fd] += s->bytes;
+		send_owed(s, fd);
 	}
 }
 
-_Noreturn static void greeter(int listener)
+static void carry_out(struct server *s)
+{
+	char order;
+
+	if (read(s->orders, &order, 1) != 1)
+		exit(EXIT_SUCCESS);
+	for (int i = 0; i < s->accepted; i++) {
+		s->owed[s->fds[i]] += s->bytes;
+		send_owed(s, s->fds[i]);
+	}
+}
+
+_Noreturn static void serve(struct server *s)
 {
 	struct epoll_event events[512];
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = listener};
-	int epoll = epoll_create1(0);
 
-	epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &ev);
+	s->epoll = epoll_create1(0);
+	watch(s, s->listener, EPOLLIN);
 	for (;;) {
-		int n = epoll_wait(epoll, events, 512, -1);
+		int n = epoll_wait(s->epoll, events, 512, -1);
 
-		for (int i = 0; i < n; i++)
-			if (events[i].data.fd == listener)
-				accept_some(epoll, listener);
-			else
-				greet(events[i].data.fd);
-	}
-}
+		for (int i = 0; i < n; i++) {
+			int fd = events[i].data.fd;
 
-/* ---- sending ---- */
-
-static void send_all_of(int fd, const char *data, size_t len)
-{
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-
-	while (len > 0) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-
-		if (n > 0) {
-			data += n;
-			len -= (size_t)n;
-		} else if (errno == EAGAIN) {
-			poll(&p, 1, -1);
-		} else {
-			die("send");
+			if (fd == s->listener) {
+				accept_some(s);
+			} else if (fd == s->orders) {
+				carry_out(s);
+			} else {
+				if (s->owed[fd] > 0)
+					send_owed(s, fd);
+				if (events[i].events & EPOLLIN)
+					receive(s, fd);
+			}
 		}
 	}
 }
 
-_Noreturn static void sender(int listener, int orders, int clients,
-			     size_t bytes)
+static void bare_start(struct bare *b, struct server *s)
 {
-	struct pollfd p = {.fd = listener, .events = POLLIN};
-	int *fds = rd_new_array(int, (size_t)clients);
-	char *data = rd_zalloc(bytes), order;
-
-	for (int i = 0; i < clients;) {
-		poll(&p, 1, -1);
-		fds[i] = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-		i += fds[i] >= 0;
-	}
-	while (read(orders, &order, 1) == 1)
-		for (int i = 0; i < clients; i++)
-			send_all_of(fds[i], data, bytes);
-	exit(EXIT_SUCCESS);
-}
-
-static void bare_start(struct bare *b, int clients, size_t bytes)
-{
-	int fds[2], listener;
+	int fds[2];
 
 	raise_files();
 	b->port = free_port();
-	listener = listen_on(b->port);
+	s->listener = listen_on(b->port);
 	if (pipe(fds) != 0)
 		die("pipe");
 	b->orders = fds[1];
+	s->orders = fds[0];
 	b->pid = fork();
 	if (b->pid < 0)
 		die("fork");
@@ -144,22 +181,32 @@ static void bare_start(struct bare *b, int clients, size_t bytes)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		pin_measured();
 		close(fds[1]);
-		if (clients == 0)
-			greeter(listener);
-		sender(listener, fds[0], clients, bytes);
+		serve(s);
 	}
-	close(fds[0]);
-	close(listener);
+	close(s->orders);
+	close(s->listener);
+	free(s);
 }
 
-void bare_greeter(struct bare *b)
+void bare_greeter(struct bare *b, const char *data, size_t bytes)
 {
-	bare_start(b, 0, 0);
+	struct server *s = rd_new(struct server);
+
+	s->data = data;
+	s->bytes = bytes;
+	bare_start(b, s);
 }
 
 void bare_sender(struct bare *b, int clients, size_t bytes)
 {
-	bare_start(b, clients, bytes);
+	struct server *s = rd_new(struct server);
+	char *data = rd_zalloc(bytes);
+
+	s->data = data;
+	s->bytes = bytes;
+	s->awaited = clients;
+	bare_start(b, s);
+	free(data);
 }
 
 void bare_order(struct bare *b)

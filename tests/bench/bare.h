@@ -18,10 +18,11 @@ struct bare {
 	int orders; /* pipe, for the sender */
 };
 
-/* Answers whatever a client sends by as many bytes as a gateway does, once. */
-void bare_greeter(struct bare *b);
+/* Answers what a client sends first by as many bytes as a gateway does, and
+ * what it sends next by data (NULL: by nothing). */
+void bare_greeter(struct bare *b, const char *data, size_t bytes);
 /* Accepts so many clients.  Then each bare_order() makes it send so many bytes
- * to each of them, by one send() for each. */
+ * to each of them, by one send() for each where its socket takes them. */
 void bare_sender(struct bare *b, int clients, size_t bytes);
 void bare_order(struct bare *b);
 void bare_stop(struct bare *b);

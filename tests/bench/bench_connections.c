@@ -3,12 +3,13 @@
  * bench_connections.c -- what clients cost that come, and that only sit there.
  *
  *	handshakes	 per CPU second of one gateway, from accept to welcome:
- *			 in the clear (also of a bare server that only answers),
- *by TLS, and by a TLS session resumed
+ *			 in the clear, beside a bare server that only answers;
+ *			 by TLS and by a TLS session resumed, beside OpenSSL as
+ *			 it does nothing else
  *	idle		 bytes of a gateway for each of 15,000 clients, each of
  *			 which follows a channel
  *	ninety_thousand	 over six gateways on one port, and then one message to
- *			 all of them
+ *			 all of them, beside a bare loop for one of the six
  *
  * What the kernel keeps for a socket is not counted.
  *
@@ -17,6 +18,7 @@
 #include "tests/bench/bare.h"
 #include "tests/bench/bare_tls.h"
 #include "tests/bench/crowd.h"
+#include "tests/bench/report.h"
 #include "tests/bench/swarm.h"
 
 #include <signal.h>
@@ -30,6 +32,7 @@
 #define IDLE     15000 /* clients of one gateway: a process has 20,000 files */
 #define WINDOW   128   /* handshakes under way at once */
 #define GATEWAYS 6
+#define TOLD     88 /* bytes of a push of one short message */
 
 /* What all cells need. */
 struct site {
@@ -74,13 +77,20 @@ static void wait_for_rest(pid_t pid)
 	}
 }
 
-/* Handshakes per CPU second of whoever listens there. */
-static double handshakes(const char *name, pid_t pid, int port, bool tls,
-			 bool resume)
-{
-	double cpu = 0, wall = 0, end = now() + 8;
-	int done = 0, resumed = 0;
+/* What one kind of handshake has cost. */
+struct handshakes {
+	int done;
+	int resumed;
+	double wall; /* seconds */
+	double per_cpu_s;
+};
 
+static void handshakes(struct handshakes *h, pid_t pid, int port, bool tls,
+		       bool resume)
+{
+	double cpu = 0, end = now() + 6;
+
+	*h = (struct handshakes){0};
 	do {
 		const struct crowd_plan plan = {.port = port,
 						.count = tls ? 2000 : 8000,
@@ -93,51 +103,79 @@ static double handshakes(const char *name, pid_t pid, int port, bool tls,
 
 		crowd_open(&crowd, &plan);
 		cpu += cpu_of(pid) - before;
-		wall += now() - from;
-		done += plan.count;
-		resumed += crowd.resumed;
+		h->wall += now() - from;
+		h->done += plan.count;
+		h->resumed += crowd.resumed;
 		crowd_close(&crowd);
 		wait_for_rest(pid);
 	} while (now() < end);
-	printf("cell=%s handshakes=%d resumed=%d wall_s=%.2f cpu_s=%.2f "
-	       "per_cpu_s=%.0f\n",
-	       name, done, resumed, wall, cpu, done / cpu);
-	return done / cpu;
+	h->per_cpu_s = h->done / cpu;
 }
 
-static double gateway_handshakes(struct site *site, const char *name, bool tls,
-				 bool resume)
+static void handshakes_of(struct site *site, const char *cell, bool tls,
+			  bool resume)
 {
+	struct figure figure = {.cell = cell, .what = "handshakes_per_cpu_s"};
+	struct handshakes h, plain;
 	struct gateway g;
-	double rate;
+	struct bare bare;
 
 	start(site, &g, tls);
-	rate = handshakes(name, g.pid, g.port, tls, resume);
+	handshakes(&h, g.pid, g.port, tls, resume);
 	gateway_stop(&g);
-	return rate;
+	figure.value = h.per_cpu_s;
+	if (tls) {
+		figure.bare =
+		    bare_tls_handshakes(site->cert, site->key, resume);
+	} else {
+		bare_greeter(&bare, NULL, 0);
+		handshakes(&plain, bare.pid, bare.port, false, false);
+		bare_stop(&bare);
+		figure.bare = plain.per_cpu_s;
+		figure.bound = AT_LEAST;
+		figure.asked = 40000;
+	}
+	report(&figure, "handshakes=%d resumed=%d wall_s=%.2f", h.done,
+	       h.resumed, h.wall);
 }
 
-static void idle(struct site *site, const char *name, bool tls)
+/* Bytes of a server for each of so many clients. */
+static double idle_bytes(pid_t pid, int port, const char *channel, bool tls)
 {
-	struct gateway g;
+	const struct crowd_plan plan = {.port = port,
+					.count = IDLE,
+					.window = WINDOW,
+					.source = 1,
+					.channel = channel,
+					.tls = tls};
 	struct crowd crowd;
-	struct crowd_plan plan = {.count = IDLE,
-				  .window = WINDOW,
-				  .source = 1,
-				  .channel = "idle",
-				  .tls = tls};
-	long before, after;
+	long before = rss_of(pid), after;
+
+	crowd_open(&crowd, &plan);
+	wait_for_rest(pid);
+	after = rss_of(pid);
+	crowd_close(&crowd);
+	return (double)(after - before) / IDLE;
+}
+
+static void idle(struct site *site, const char *cell, bool tls)
+{
+	struct figure figure = {cell,    "bytes_per_connection", 0,
+				AT_MOST, tls ? 12 * 1024 : 1024, 0};
+	struct gateway g;
+	struct bare bare;
 
 	start(site, &g, tls);
-	before = rss_of(g.pid);
-	plan.port = g.port;
-	crowd_open(&crowd, &plan);
-	wait_for_rest(g.pid);
-	after = rss_of(g.pid);
-	printf("cell=%s clients=%d bytes_per_connection=%ld\n", name, IDLE,
-	       (after - before) / IDLE);
-	crowd_close(&crowd);
+	figure.value = idle_bytes(g.pid, g.port, "idle", tls);
 	gateway_stop(&g);
+	if (tls) {
+		figure.bare = (double)bare_tls_bytes(site->cert, site->key);
+	} else {
+		bare_greeter(&bare, NULL, 0);
+		figure.bare = idle_bytes(bare.pid, bare.port, NULL, false);
+		bare_stop(&bare);
+	}
+	report(&figure, "clients=%d", IDLE);
 }
 
 /* ---- ninety thousand ---- */
@@ -196,102 +234,142 @@ static void party_start(struct party *p, int port, int source)
 	close(fds[1]);
 }
 
-static void ninety_thousand(struct site *site)
-{
+/* Six gateways on one port, and what they hold and have used in all. */
+struct party_hosts {
 	struct gateway g[GATEWAYS];
-	struct party parties[GATEWAYS];
-	long before = 0, after = 0;
-	int port = free_port(), open = 0, heard = 0;
+	int port;
+};
+
+static void hosts_start(struct party_hosts *h, const struct site *site)
+{
+	h->port = free_port();
+	for (int i = 0; i < GATEWAYS; i++) {
+		const struct gateway_plan plan = {.index = i, .port = h->port};
+
+		gateway_start_as(&h->g[i], site->program, &site->redis, &plan);
+	}
+}
+
+static double hosts_bytes(const struct party_hosts *h)
+{
+	double bytes = 0;
+
+	for (int i = 0; i < GATEWAYS; i++)
+		bytes += (double)rss_of(h->g[i].pid);
+	return bytes;
+}
+
+static double hosts_cpu(const struct party_hosts *h)
+{
+	double cpu = 0;
+
+	for (int i = 0; i < GATEWAYS; i++)
+		cpu += cpu_of(h->g[i].pid);
+	return cpu;
+}
+
+/* Processor time of a bare loop that sends one such message to 15,000. */
+static double bare_telling(void)
+{
+	struct bare bare;
+	struct swarm s;
+	double cpu;
+
+	bare_sender(&bare, IDLE, TOLD);
+	swarm_open_bare(&s, bare.port, IDLE);
+	wait_for_rest(bare.pid);
+	cpu = cpu_of(bare.pid);
+	bare_order(&bare);
+	while (s.bytes < IDLE * TOLD)
+		swarm_receive(&s, 10);
+	cpu = cpu_of(bare.pid) - cpu;
+	bare_stop(&bare);
+	swarm_close(&s);
+	return cpu;
+}
+
+static void hosts_tell(const struct party_hosts *h, struct site *site,
+		       const struct party parties[GATEWAYS])
+{
 	const char text[] = {MARK, '\0'};
-	double opening, telling, cpu = 0;
+	double cpu = hosts_cpu(h), wall = now(), heard = 0;
 
-	for (int i = 0; i < GATEWAYS; i++) {
-		const struct gateway_plan plan = {.index = i, .port = port};
-
-		gateway_start_as(&g[i], site->program, &site->redis, &plan);
-		before += rss_of(g[i].pid);
-	}
-	opening = now();
-	for (int i = 0; i < GATEWAYS; i++)
-		party_start(&parties[i], port, i + 2);
-	for (int i = 0; i < GATEWAYS; i++)
-		open += hear(&parties[i]);
-	opening = now() - opening;
-	for (int i = 0; i < GATEWAYS; i++) {
-		wait_for_rest(g[i].pid);
-		after += rss_of(g[i].pid);
-		cpu -= cpu_of(g[i].pid);
-	}
-	telling = now();
 	test_do(&site->redis, "XADD rd:ch:ninety * text %s", text);
 	for (int i = 0; i < GATEWAYS; i++)
 		heard += hear(&parties[i]);
-	telling = now() - telling;
+	wall = now() - wall;
+	cpu = hosts_cpu(h) - cpu;
+	report(&(struct figure){"ninety_heard", "clients", heard, AT_LEAST,
+				GATEWAYS * IDLE, 0},
+	       "wall_s=%.3f", wall);
+	report(&(struct figure){"ninety_telling", "cpu_s", cpu, UNASKED, 0,
+				GATEWAYS * bare_telling()},
+	       "wall_s=%.3f", wall);
+}
+
+static void ninety_thousand(struct site *site, const char *cell)
+{
+	struct party parties[GATEWAYS];
+	struct party_hosts h;
+	double before, opening, open = 0;
+
+	(void)cell;
+	hosts_start(&h, site);
+	before = hosts_bytes(&h);
+	opening = now();
 	for (int i = 0; i < GATEWAYS; i++)
-		cpu += cpu_of(g[i].pid);
-	printf("cell=ninety_thousand gateways=%d open=%d opening_s=%.2f "
-	       "bytes_per_connection=%ld heard=%d telling_s=%.3f "
-	       "telling_cpu_s=%.3f\n",
-	       GATEWAYS, open, opening, (after - before) / open, heard, telling,
-	       cpu);
+		party_start(&parties[i], h.port, i + 2);
+	for (int i = 0; i < GATEWAYS; i++)
+		open += hear(&parties[i]);
+	opening = now() - opening;
+	for (int i = 0; i < GATEWAYS; i++)
+		wait_for_rest(h.g[i].pid);
+	report(&(struct figure){"ninety_open", "clients", open, AT_LEAST,
+				GATEWAYS * IDLE, 0},
+	       "gateways=%d opening_s=%.2f", GATEWAYS, opening);
+	report(&(struct figure){"ninety_memory", "bytes_per_connection",
+				(hosts_bytes(&h) - before) / open, AT_MOST,
+				1024, 0},
+	       NULL);
+	hosts_tell(&h, site, parties);
 	for (int i = 0; i < GATEWAYS; i++) {
 		kill(parties[i].pid, SIGKILL);
 		waitpid(parties[i].pid, NULL, 0);
 		close(parties[i].told);
-		gateway_stop(&g[i]);
+		gateway_stop(&h.g[i]);
 	}
 }
 
 /* ---- cells ---- */
 
-static void plain(struct site *site)
+static void plain(struct site *site, const char *cell)
 {
-	struct bare bare;
-	double rate =
-	    gateway_handshakes(site, "handshakes_plain", false, false);
-
-	bare_greeter(&bare);
-	printf("cell=handshakes_plain share_of_bare=%.2f\n",
-	       rate / handshakes("handshakes_bare", bare.pid, bare.port, false,
-				 false));
-	bare_stop(&bare);
+	handshakes_of(site, cell, false, false);
 }
 
-/* Beside OpenSSL, as it does nothing else. */
-static void tls(struct site *site, const char *name, bool resume)
+static void tls_full(struct site *site, const char *cell)
 {
-	double rate = gateway_handshakes(site, name, true, resume);
-	double bare = bare_tls_handshakes(site->cert, site->key, resume);
-
-	printf("cell=%s bare_per_cpu_s=%.0f share_of_bare=%.2f\n", name, bare,
-	       rate / bare);
+	handshakes_of(site, cell, true, false);
 }
 
-static void tls_full(struct site *site)
+static void tls_resumed(struct site *site, const char *cell)
 {
-	tls(site, "handshakes_tls", false);
+	handshakes_of(site, cell, true, true);
 }
 
-static void tls_resumed(struct site *site)
+static void idle_plain(struct site *site, const char *cell)
 {
-	tls(site, "handshakes_tls_resumed", true);
+	idle(site, cell, false);
 }
 
-static void idle_plain(struct site *site)
+static void idle_tls(struct site *site, const char *cell)
 {
-	idle(site, "idle_plain", false);
-}
-
-static void idle_tls(struct site *site)
-{
-	idle(site, "idle_tls", true);
-	printf("cell=idle_tls bytes_of_openssl=%ld\n",
-	       bare_tls_bytes(site->cert, site->key));
+	idle(site, cell, true);
 }
 
 static const struct {
 	const char *name;
-	void (*run)(struct site *site);
+	void (*run)(struct site *site, const char *cell);
 } cells[] = {
     {"handshakes_plain", plain},
     {"handshakes_tls", tls_full},
@@ -300,14 +378,6 @@ static const struct {
     {"idle_tls", idle_tls},
     {"ninety_thousand", ninety_thousand},
 };
-
-static bool wanted(const char *name, int argc, char **argv)
-{
-	for (int i = 2; i < argc; i++)
-		if (!strcmp(argv[i], name))
-			return true;
-	return argc <= 2;
-}
 
 int main(int argc, char **argv)
 {
@@ -323,8 +393,7 @@ int main(int argc, char **argv)
 			continue;
 		test_redis_start(&site.redis);
 		make_certificate(&site);
-		cells[i].run(&site);
-		fflush(stdout);
+		cells[i].run(&site, cells[i].name);
 		test_redis_stop(&site.redis);
 	}
 	return EXIT_SUCCESS;

@@ -12,6 +12,7 @@
  *
  *	bench_latency PROGRAM [messages per second] [seconds]
  */
+#include "tests/bench/report.h"
 #include "tests/bench/swarm.h"
 
 #include <netinet/tcp.h>
@@ -23,7 +24,6 @@
 #include <unistd.h>
 
 enum road { GATEWAY, DOORBELL, PUBSUB, ROADS };
-static const char *const names[ROADS] = {"gateway", "doorbell", "pubsub"};
 
 struct samples {
 	double *us; /* owned */
@@ -35,13 +35,6 @@ static void add_sample(struct samples *s, double us)
 {
 	if (s->count < s->cap)
 		s->us[s->count++] = us;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 /* Every time stamp is written "~<microseconds>~". */
@@ -94,6 +87,7 @@ static void *bare_doorbell(void *arg)
 	long long id = r->integer;
 	char cursor[64] = "0-0";
 
+	pin_measured();
 	freeReplyObject(r);
 	freeReplyObject(redisCommand(bell, "SUBSCRIBE __redis__:invalidate"));
 	freeReplyObject(
@@ -186,25 +180,17 @@ static void *feed(void *arg)
 	}
 }
 
-static void report(struct samples samples[ROADS])
+/* A part of all samples, that may be so many times that of the bare reader. */
+static void report_part(const char *cell, struct samples samples[ROADS],
+			double part, double times)
 {
-	double median[ROADS], p99[ROADS];
+	double us[ROADS];
 
-	for (int i = 0; i < ROADS; i++) {
-		struct samples *s = &samples[i];
-
-		if (s->count == 0)
-			exit(EXIT_FAILURE);
-		qsort(s->us, s->count, sizeof(*s->us), compare);
-		median[i] = s->us[s->count / 2];
-		p99[i] = s->us[s->count * 99 / 100];
-		printf("road=%s messages=%zu median_us=%.0f p99_us=%.0f\n",
-		       names[i], s->count, median[i], p99[i]);
-	}
-	printf("ratio gateway/doorbell median=%.2f p99=%.2f "
-	       "gateway/pubsub median=%.2f p99=%.2f\n",
-	       median[GATEWAY] / median[DOORBELL], p99[GATEWAY] / p99[DOORBELL],
-	       median[GATEWAY] / median[PUBSUB], p99[GATEWAY] / p99[PUBSUB]);
+	for (int i = 0; i < ROADS; i++)
+		us[i] = part_of(samples[i].us, samples[i].count, part);
+	report(&(struct figure){cell, "us", us[GATEWAY], AT_MOST,
+				times * us[DOORBELL], us[DOORBELL]},
+	       "pubsub=%.0f messages=%zu", us[PUBSUB], samples[GATEWAY].count);
 }
 
 int main(int argc, char **argv)
@@ -248,7 +234,8 @@ int main(int argc, char **argv)
 	for (end = now() + feeder.seconds + 0.5; now() < end;)
 		receive(fds, samples, 100);
 	pthread_join(feeding, NULL);
-	report(samples);
+	report_part("latency_median", samples, 0.5, 1.2);
+	report_part("latency_p99", samples, 0.99, 1.5);
 	gateway_stop(&g);
 	test_redis_stop(&redis);
 	return EXIT_SUCCESS;

@@ -24,7 +24,9 @@
 struct crowd_client {
 	SSL *ssl; /* owned; NULL in the clear */
 	int fd;   /* owned */
-	enum { SECURING, GREETING, SUBSCRIBING, OPEN } state;
+	enum { SECURING, GREETING, SUBSCRIBING, COMING, OPEN } state;
+	int marks; /* that it was given */
+	char last; /* byte that it was given */
 };
 
 static void client_write(struct crowd_client *k, const void *data, size_t len)
@@ -119,8 +121,12 @@ static void client_secure(struct crowd *c, struct crowd_client *k)
 		die("the TLS handshake");
 }
 
-static void client_opened(struct crowd *c, struct crowd_client *k)
+/* It has its answers, and perhaps all that it waits for. */
+static void client_came(struct crowd *c, struct crowd_client *k)
 {
+	k->state = COMING;
+	if (k->marks < c->plan->marks)
+		return;
 	k->state = OPEN;
 	c->open++;
 	c->resumed += k->ssl != NULL && SSL_session_reused(k->ssl);
@@ -128,35 +134,47 @@ static void client_opened(struct crowd *c, struct crowd_client *k)
 
 static void client_subscribe(struct crowd *c, struct crowd_client *k)
 {
+	const char *offset = c->plan->offset;
 	unsigned char frame[131] = {0x81, 0x80}; /* the mask is zero */
 	int len = snprintf((char *)frame + 6, 125,
-			   "{\"id\":1,\"do\":\"subscribe\",\"channel\":\"%s\"}",
-			   c->plan->channel);
+			   "{\"id\":1,\"do\":\"subscribe\",\"channel\":\"%s\","
+			   "\"offset\":\"%s\"}",
+			   c->plan->channel, offset == NULL ? "$" : offset);
 
 	frame[1] = (unsigned char)(0x80 | len);
 	client_write(k, frame, (size_t)len + 6);
 	k->state = SUBSCRIBING;
 }
 
+/* A mark elsewhere than behind '"' is none: frames have such a length. */
+static void count_marks(struct crowd *c, struct crowd_client *k,
+			const char *data, size_t len)
+{
+	const char *at = data, *end = data + len;
+
+	while ((at = memchr(at, MARK, (size_t)(end - at))) != NULL) {
+		if ((at == data ? k->last : at[-1]) == '"') {
+			k->marks++;
+			c->marks++;
+		}
+		at++;
+	}
+	k->last = end[-1];
+}
+
 static void client_got(struct crowd *c, struct crowd_client *k,
 		       const char *data, size_t len)
 {
-	static const char mark[] = {'"', MARK, '"'};
-	const char *end = data + len;
-
+	count_marks(c, k, data, len);
 	if (k->state == GREETING && memmem(data, len, "welcome", 7) != NULL) {
 		if (c->plan->channel == NULL)
-			client_opened(c, k);
+			client_came(c, k);
 		else
 			client_subscribe(c, k);
-	} else if (k->state == SUBSCRIBING &&
-		   memmem(data, len, "\"id\":1", 6) != NULL) {
-		client_opened(c, k);
-	}
-	while ((data = memmem(data, (size_t)(end - data), mark,
-			      sizeof(mark))) != NULL) {
-		c->marks++;
-		data += sizeof(mark);
+	} else if (k->state == COMING ||
+		   (k->state == SUBSCRIBING &&
+		    memmem(data, len, "\"id\":1", 6) != NULL)) {
+		client_came(c, k);
 	}
 }
 
@@ -167,7 +185,7 @@ void crowd_receive(struct crowd *c, int ms)
 
 	for (int i = 0; i < n; i++) {
 		struct crowd_client *k = events[i].data.ptr;
-		char buf[4096];
+		static char buf[1 << 16];
 		size_t len;
 
 		if (k->state == SECURING && (events[i].events & EPOLLOUT))

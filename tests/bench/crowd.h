@@ -18,6 +18,8 @@ struct crowd_plan {
 	int window;          /* handshakes under way at once */
 	int source;          /* they come from 127.0.0.<source> */
 	const char *channel; /* that all follow; NULL: none */
+	const char *offset;  /* behind which they want all of it; NULL: new */
+	int marks;           /* that each must have had before it is open */
 	bool tls;
 	bool resume; /* the TLS session of the first of them */
 };
@@ -31,7 +33,7 @@ struct crowd {
 	int begun;
 	int open;
 	int resumed;    /* of the open ones */
-	uint64_t marks; /* that came to all, each a whole text; see swarm.h */
+	uint64_t marks; /* that came to all, each begins a text; see swarm.h */
 };
 
 /* Returns when all are open; ends the program where one fails. */

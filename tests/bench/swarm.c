@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,8 +73,21 @@ int free_port(void)
 
 static void send_all(int fd, const void *data, size_t len)
 {
-	if (send(fd, data, len, MSG_NOSIGNAL) != (ssize_t)len)
-		die("send");
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+	for (;;) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+		if (n == (ssize_t)len)
+			return;
+		if (n < 0 && errno != EAGAIN)
+			die("send");
+		if (n > 0) {
+			data = (const char *)data + n;
+			len -= (size_t)n;
+		}
+		poll(&p, 1, -1);
+	}
 }
 
 void pin_measured(void)
@@ -213,6 +227,15 @@ static void send_text(int fd, const char *text)
 	send_all(fd, frame, len + 6);
 }
 
+static void subscribe(int fd, const char *channel)
+{
+	char request[125];
+
+	snprintf(request, sizeof(request),
+		 "{\"id\":1,\"do\":\"subscribe\",\"channel\":\"%s\"}", channel);
+	send_text(fd, request);
+}
+
 static int client_open(int port, const char *channel, bool deflate)
 {
 	static const char handshake[] =
@@ -225,7 +248,6 @@ static int client_open(int port, const char *channel, bool deflate)
 	    "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 	    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
 	int fd = connect_to(port);
-	char request[125];
 
 	if (fd < 0)
 		die("connect");
@@ -237,9 +259,7 @@ static int client_open(int port, const char *channel, bool deflate)
 	receive_until(fd, deflate ? "\r\n\r\n" : "welcome");
 	if (channel == NULL)
 		return fd;
-	snprintf(request, sizeof(request),
-		 "{\"id\":1,\"do\":\"subscribe\",\"channel\":\"%s\"}", channel);
-	send_text(fd, request);
+	subscribe(fd, channel);
 	receive_until(fd, "\"id\":1");
 	return fd;
 }
@@ -301,6 +321,16 @@ void swarm_open_bare(struct swarm *s, int port, int count)
 	swarm_init(s, count);
 	for (int i = 0; i < count; i++)
 		swarm_add(s, i, connect_to(port));
+}
+
+void swarm_follow(struct swarm *s, int i, const char *name, int first, int last)
+{
+	for (int n = first; n <= last; n++) {
+		char channel[64];
+
+		snprintf(channel, sizeof(channel), "%s%d", name, n);
+		subscribe(s->fds[i], channel);
+	}
 }
 
 void swarm_close(struct swarm *s)

@@ -68,6 +68,10 @@ void swarm_open_deflate(struct swarm *s, const struct gateway *g, int count,
 			const char *name, int channels);
 /* The same, to a port where nothing is said before frames come. */
 void swarm_open_bare(struct swarm *s, int port, int count);
+/* Client i follows the channels <name><first> to <name><last>, too.  Comes back
+ * before it is answered. */
+void swarm_follow(struct swarm *s, int i, const char *name, int first,
+		  int last);
 void swarm_close(struct swarm *s);
 /* Receives what there is, waiting at most ms for the first. */
 void swarm_receive(struct swarm *s, int ms);

@@ -57,8 +57,8 @@ LIBRARIES = {
 
 # What else may stand in angle brackets: the C library and the kernel.
 LIBC = set("""
-assert ctype dirent dlfcn endian errno fcntl float getopt inttypes libgen limits math
-netdb poll pthread pwd grp sched signal spawn stdalign stdarg stdatomic stdbool
+assert ctype dirent dlfcn endian errno fcntl float getopt inttypes libgen limits malloc
+math netdb poll pthread pwd grp sched signal spawn stdalign stdarg stdatomic stdbool
 stddef stdint stdio stdlib string strings syslog time unistd sysexits
 arpa/inet netinet/in netinet/tcp sys/epoll sys/eventfd sys/file sys/ioctl
 sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat sys/syscall
