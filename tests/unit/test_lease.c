@@ -267,7 +267,7 @@ static bool has_none(void *arg)
 }
 
 /* It may have some again in the same turn. */
-static bool has_lost(void *arg)
+static bool has_lapsed(void *arg)
 {
 	return ((struct member *)arg)->lost > 0;
 }
@@ -393,7 +393,7 @@ START_TEST(test_lapse)
 	wait_shared("two members");
 	overlap = true;
 	test_do(&redis, "ZADD rd:team:t 1 %s", members[1].self.name);
-	test_wait(loop, has_lost, &members[1], SOON, "it to lose all");
+	test_wait(loop, has_lapsed, &members[1], SOON, "it to lose all");
 	ck_assert_uint_eq(members[1].lost, 128);
 	overlap = false;
 	wait_shared("it to come back");
