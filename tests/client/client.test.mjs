@@ -401,6 +401,37 @@ test('a flushed Redis is told by a gap, and its offsets may begin again below', 
   assert.deepEqual((await all.count(4)).map(m => m.data), ['a', 'b', 'a', 'b'])
 })
 
+test('it counts with the gateway, and resumes behind a gap', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const all = new Collector()
+  client.subscribe('c', all.handler)
+  let connection = await gateway.welcomed()
+  const first = await connection.request('subscribe')
+  assert.ok(!('count' in first))
+  connection.ok(first, { channel: 'c', offset: '5-0', count: 40, epoch: 'E1' })
+  connection.messages('c', ['6-0', null, 1], ['7-0', null, 2])
+  await all.count(2)
+  connection.cut()
+
+  const resumed = async wanted => {
+    connection = await gateway.welcomed()
+    const { offset, count, epoch } = await connection.subscribed('7-0')
+    assert.deepEqual([offset, count, epoch], wanted)
+  }
+  await resumed(['7-0', 42, 'E1'])
+  const gap = event(client, 'gap')
+  connection.push('gap', { channel: 'c', from: '7-0', first: '20-0', lost: 8, offset: '19-5', count: 50, epoch: 'E1' })
+  assert.deepEqual(await gap, { channel: 'c', from: '7-0', first: '20-0', lost: 8 })
+  connection.cut()
+  await resumed(['19-5', 50, 'E1'])
+  connection.messages('c', ['20-0', null, 3])
+  await all.count(3)
+  connection.cut()
+  // The reply to that subscribe told no count: none is sent.
+  await resumed(['20-0', undefined, 'E1'])
+})
+
 test('several targets are tried in rotation', async t => {
   const one = await ScriptedGateway.start(t)
   const two = await ScriptedGateway.start(t)
