@@ -28,13 +28,7 @@ local fence = '=' .. me .. '.' .. ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function fields_of(row)
-	local map = {}
-	for i = 1, #row, 2 do
-		map[row[i]] = row[i + 1]
-	end
-	return map
-end
+--@use fields
 
 if redis.call('TYPE', stream).ok ~= 'stream' then
 	return {0, -1, '', {}, {}, '0-0', 0}

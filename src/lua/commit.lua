@@ -42,26 +42,11 @@ local LAST = '18446744073709551615-18446744073709551615'
 local MAILBOX_MAX = 10000
 local plain = tonumber(ARGV[8])
 
--- Was the fence taken down?  Asking by making one creates no second; where
--- Redis refuses to make any (out of memory), they are looked through.
-local function is_fenced()
-	local r = redis.pcall('XGROUP', 'CREATECONSUMER', stream, group, fence)
-	if r == 1 then
-		redis.call('XGROUP', 'DELCONSUMER', stream, group, fence)
-	elseif type(r) == 'table' then
-		r = redis.pcall('XINFO', 'CONSUMERS', stream, group)
-		for _, row in ipairs(r) do
-			if row[2] == fence then
-				return false
-			end
-		end
-	end
-	return r ~= 0
-end
+--@use fence
 
 -- While it stands, all that we were given and have not settled is ours, and
 -- settling twice changes nothing.  Most batches need no more than this.
-local fenced = is_fenced()
+local fenced = is_fenced(stream, group, fence)
 if not fenced and #ARGV == plain + 9 then
 	redis.call('XACK', stream, group, unpack(ARGV, 9, plain + 8))
 	if redis.call('EXISTS', tries) == 1 then

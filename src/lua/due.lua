@@ -23,24 +23,9 @@ local function pending(first, last, n)
 	return r.err and {} or r -- NOGROUP: nothing is pending
 end
 
--- Asking for the fence by making it creates no second one; where Redis refuses
--- to make any (out of memory), they are looked through.
-local function is_fenced()
-	local r = redis.pcall('XGROUP', 'CREATECONSUMER', stream, group, fence)
-	if r == 1 then
-		redis.call('XGROUP', 'DELCONSUMER', stream, group, fence)
-	elseif type(r) == 'table' then
-		r = redis.pcall('XINFO', 'CONSUMERS', stream, group)
-		for _, row in ipairs(r) do
-			if row[2] == fence then
-				return false
-			end
-		end
-	end
-	return r ~= 0
-end
+--@use fence
 
-if fence ~= '' and is_fenced() then
+if fence ~= '' and is_fenced(stream, group, fence) then
 	return {-1, {}, {}}
 end
 if ARGV[4] == '1' then

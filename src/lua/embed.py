@@ -3,10 +3,24 @@
 
 The header defines script_sources, an array of {name, sha1, source} in
 alphabetical order.  The SHA1 is the one that EVALSHA takes.
+
+A script is all that Redis knows: it cannot load another one.  So a line
+"--@use NAME" stands for what is in use/NAME.lua.
 """
 import hashlib
 import pathlib
+import re
 import sys
+
+
+def expand(path):
+    """The text of a script, with what it uses in place."""
+    path = pathlib.Path(path)
+
+    def used(line):
+        part = (path.parent / "use" / (line[1] + ".lua")).read_text("utf-8")
+        return part.partition("\n")[2]     # without its licence line
+    return re.sub(r"^--@use (\w+)\n", used, path.read_text("utf-8"), flags=re.M)
 
 
 def literal(text):
@@ -24,7 +38,7 @@ def literal(text):
 def main(out, *paths):
     rows = []
     for path in sorted(map(pathlib.Path, paths), key=lambda p: p.stem):
-        source = path.read_text("utf-8")
+        source = expand(path)
         sha1 = hashlib.sha1(source.encode("utf-8")).hexdigest()
         rows.append('\t{"%s", "%s",\n%s},\n'
                     % (path.stem, sha1, literal(source)))
@@ -35,4 +49,5 @@ def main(out, *paths):
         "} script_sources[] = {\n" + "".join(rows) + "};\n", "utf-8")
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -21,13 +21,7 @@ local expire, team_expire = tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function fields_of(row)
-	local map = {}
-	for i = 1, #row, 2 do
-		map[row[i]] = row[i + 1]
-	end
-	return map
-end
+--@use fields
 
 local function has_expired(name)
 	local beat = redis.pcall('ZSCORE', teams, name)

@@ -16,30 +16,9 @@
 local key = KEYS[1]
 local MOST, MOST_BYTES, PAGE = 10000, 4000000, 100
 
--- Decimal numbers of up to 20 digits: too long for Lua's own.
-local function number_before(a, b)
-	if #a ~= #b then
-		return #a < #b
-	end
-	return a < b
-end
+--@use ids
 
-local function before(a, b)
-	local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
-	local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
-	if a_ms ~= b_ms then
-		return number_before(a_ms, b_ms)
-	end
-	return number_before(a_seq, b_seq)
-end
-
-local function fields_of(row)
-	local map = {}
-	for i = 1, #row, 2 do
-		map[row[i]] = row[i + 1]
-	end
-	return map
-end
+--@use fields
 
 -- Up to n entries behind an id; none behind the largest one.
 local function behind(id, n)

@@ -17,23 +17,8 @@ if type(length) ~= 'number' or length == 0 and
     redis.call('EXISTS', stream) == 0 then
 	return {0, false}
 end
--- Asking for the fence by making it creates no second one; where Redis refuses
--- to make any (out of memory), they are looked through.
-local function is_fenced()
-	local r = redis.pcall('XGROUP', 'CREATECONSUMER', stream, group, fence)
-	if r == 1 then
-		redis.call('XGROUP', 'DELCONSUMER', stream, group, fence)
-	elseif type(r) == 'table' then
-		r = redis.pcall('XINFO', 'CONSUMERS', stream, group)
-		for _, row in ipairs(r) do
-			if row[2] == fence then
-				return false
-			end
-		end
-	end
-	return r ~= 0
-end
-if is_fenced() then
+--@use fence
+if is_fenced(stream, group, fence) then
 	return {-1, false}
 end
 return {1, redis.call('XREADGROUP', 'GROUP', group, me, 'COUNT', count,

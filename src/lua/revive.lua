@@ -19,21 +19,7 @@ local group, letter, copy = ARGV[1], ARGV[2], ARGV[3] == '1'
 -- What commit.lua puts behind the original fields, in this order.
 local OWN = {'channel', 'id', 'deliveries', 'reason', 'error', 'worker', 'time'}
 
-local function number_before(a, b)
-	if #a ~= #b then
-		return #a < #b
-	end
-	return a < b
-end
-
-local function before(a, b)
-	local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
-	local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
-	if a_ms ~= b_ms then
-		return number_before(a_ms, b_ms)
-	end
-	return number_before(a_seq, b_seq)
-end
+--@use ids
 
 -- The original's fields and its id; nil where it is no letter of ours.
 local function open_letter(words)

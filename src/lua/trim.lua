@@ -25,22 +25,8 @@ local key, teams = KEYS[1], KEYS[2]
 local maxlen, expire = tonumber(ARGV[1]), tonumber(ARGV[2])
 local most = 10000
 
--- Decimal numbers of up to 20 digits: too long for Lua's own.
-local function number_before(a, b)
-	if #a ~= #b then
-		return #a < #b
-	end
-	return a < b
-end
-
-local function before(a, b)
-	local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
-	local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
-	if a_ms ~= b_ms then
-		return number_before(a_ms, b_ms)
-	end
-	return number_before(a_seq, b_seq)
-end
+--@use ids
+--@use fields
 
 -- The oldest entry that this group may still need.  What it was given last
 -- stands for its successor: one entry too many, and no 64-bit sum.
@@ -74,10 +60,7 @@ end
 
 local oldest, holder, expired, passed = nil, '', {}, {}
 for _, row in ipairs(redis.call('XINFO', 'GROUPS', key)) do
-	local group = {}
-	for i = 1, #row, 2 do
-		group[row[i]] = row[i + 1]
-	end
+	local group = fields_of(row)
 	local id = needed(group)
 	if has_expired(group.name) then
 		table.insert(expired, {group.name, id})

@@ -607,12 +607,20 @@ def test_answer_of_another_entry_with_a_forged_number_is_taken_once(
     assert store.xlen("rd:ch:vip:7") == 10
 
 
+def instead(client, key, *command):
+    """Something else in the key's place, at once."""
+    pipe = client.pipeline()
+    pipe.delete(key)
+    pipe.execute_command(*command)
+    pipe.execute()
+
+
 @pytest.mark.parametrize("harm", [
     lambda c, key: c.delete(key),
     lambda c, key: c.pexpire(key, 1),
-    lambda c, key: (c.delete(key), c.set(key, "not a stream")),
+    lambda c, key: instead(c, key, "SET", key, "not a stream"),
     lambda c, key: c.xadd(key, {"op": "open"}, id=f"{(1 << 64) - 1}-1"),
-    lambda c, key: (c.delete(key), c.xadd(key, {"op": "open"}, id="1-1")),
+    lambda c, key: instead(c, key, "XADD", key, "1-1", "op", "open"),
     lambda c, key: c.xtrim(key, maxlen=0),
     lambda c, key: c.flushall(),
 ], ids=["deleted", "expired", "exchanged", "at its end", "begun anew",

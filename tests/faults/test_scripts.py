@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from harness import REPO, eventually
+from harness import eventually
+from scripts import script
 
 CHANNEL = "c"
 STREAM = "rd:ch:c"
@@ -26,11 +27,6 @@ def r(server):
     client.flushall()
     yield client
     client.close()
-
-
-def script(r, name, keys, args):
-    source = (REPO / f"src/lua/{name}.lua").read_text("utf-8")
-    return r.eval(source, len(keys), *keys, *args)
 
 
 def beat(r, name, lease=LEASE):

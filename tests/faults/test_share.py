@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import REPO
+from scripts import script
 
 SLOTS = 256
 HASH = "rd:slots:t"
@@ -19,11 +19,6 @@ def r(server):
     client.flushall()
     yield client
     client.close()
-
-
-def script(r, name, keys, args):
-    source = (REPO / f"src/lua/{name}.lua").read_text("utf-8")
-    return r.eval(source, len(keys), *keys, *args)
 
 
 def beat(r, *names):

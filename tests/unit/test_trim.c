@@ -6,8 +6,8 @@
  * given or not acknowledged, and at least maxlen entries.  That something goes
  * at all is the second promise; how much depends on Redis' nodes of a hundred.
  */
-#include "src/buf.h"
-#include "src/mem.h"
+#include "src/script.h"
+#include "src/script_sources.h"
 #include "tests/support/redis.h"
 
 #include <check.h>
@@ -16,30 +16,17 @@
 #include <stdlib.h>
 
 static struct test_redis redis;
-static char *script;
+static const char *script;
 
 static void setup(void)
 {
-	const char *dir = getenv("RD_SOURCE_ROOT");
-	char *path = rd_asprintf("%s/src/lua/trim.lua", dir ? dir : ".");
-	FILE *f = fopen(path, "re");
-	struct rd_buf text = RD_BUF_INIT;
-	size_t n;
-
-	ck_assert_msg(f != NULL, "%s: set RD_SOURCE_ROOT", path);
-	while ((n = fread(rd_buf_room(&text, 4096), 1, 4096, f)) > 0)
-		rd_buf_grew(&text, n);
-	fclose(f);
-	script = rd_strdup(rd_buf_text(&text));
-	rd_buf_fini(&text);
-	free(path);
+	script = script_sources[RD_SCRIPT_TRIM].source;
 	test_redis_start(&redis);
 }
 
 static void teardown(void)
 {
 	test_redis_stop(&redis);
-	free(script);
 }
 
 /* Entries 1-0 to n-0. */
