@@ -192,6 +192,7 @@ void rd_http_stream(struct rd_buf *buf, const char *extra_headers)
 	add_header(buf, "Content-Type", "text/event-stream");
 	add_header(buf, "Cache-Control", "no-store");
 	add_header(buf, "Connection", "close");
+	add_header(buf, "X-Content-Type-Options", "nosniff");
 	add_header(buf, "X-Accel-Buffering", "no"); /* a proxy passes it on */
 	rd_buf_adds(buf, extra_headers);
 	rd_buf_adds(buf, "\r\n");
