@@ -16,8 +16,9 @@
 #ifndef RD_GATEWAY_RING_H
 #define RD_GATEWAY_RING_H
 
-#include "gateway/look.h"
+#include "gateway/judge.h"
 #include "src/list.h"
+#include "src/stream.h"
 
 struct rd_rings; /* the budget */
 struct rd_ring;  /* of one channel; NULL is an empty one */
