@@ -8,7 +8,8 @@
  * stands at the tail, and is live.
  *
  * Only who asks for an offset that this gateway has not come to yet (another
- * one was faster) stands ahead, and waits until the tail comes by.
+ * one was faster), or for a time to come, stands ahead, and waits until the
+ * tail comes by.
  *
  * Not here: the first step (settle.c), the live side (fanout.c), what a client
  * asks for (session.c).
