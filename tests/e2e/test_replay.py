@@ -141,6 +141,14 @@ def test_time_in_the_future_comes_without_a_gap(run, site, store, channel):
     assert not first.gaps
 
 
+def test_a_time_in_an_empty_channel_comes_without_a_gap(client, store,
+                                                        channel):
+    client.ok("subscribe", channel=channel, offset="@5000")
+    store.xadd(channel_key(channel), {"json": "1"}, id="6000-0")
+    assert ids_of(client.messages(channel, 1)) == ["6000-0"]
+    assert not client.gaps
+
+
 def test_second_subscriber_has_an_offset_of_its_own(run, site, store, channel):
     """The seed kept one offset for each channel: asked from 0, the second
     subscriber got 1 of 11."""
