@@ -20,6 +20,7 @@
  * Not here: older entries (fetch.c reads them), encoding (frame.c).
  */
 #include "gateway/channel_impl.h"
+#include "gateway/look.h"
 #include "src/log.h"
 
 #define PAGE_BYTES 131072

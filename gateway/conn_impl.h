@@ -92,8 +92,6 @@ bool rd_conn_takes_bytes(struct rd_conn *c);
 bool rd_conn_has_all(const struct rd_conn *c);
 /* Adds up what it holds of its client's bytes. */
 void rd_conn_account(struct rd_conn *c);
-/* Has it taken all that was sent? */
-bool rd_conn_has_all(const struct rd_conn *c);
 /* The only way from one state to another. */
 void rd_conn_enter(struct rd_conn *c, enum state state);
 /* Waits for what its state and buffers call for. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame.h -- what the gateway says, as whole WebSocket frames (PROTOCOL.md).
+ * frame.h -- what the gateway says, as whole WebSocket frames or as server-sent
+ * events (PROTOCOL.md).
  *
- * Every function appends to out a frame with its header, ready to be sent to
- * any number of clients of the codec.  Pure.
+ * A function appends to out a frame with its header, where nothing else is
+ * said, ready to be sent to any number of clients of the codec.  Pure.
  */
 #ifndef RD_GATEWAY_FRAME_H
 #define RD_GATEWAY_FRAME_H

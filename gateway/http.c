@@ -11,7 +11,7 @@
  * The headers that matter are a table of name and function.  All others are
  * checked for their form and stay where they are.
  *
- * Not here: lines and lists (http_field.c), bodies (none is read), answers
+ * Not here: lines and lists (http_field.c), bodies (conn.c), answers
  * (http_answer.c), paths (router.c).
  */
 #include "gateway/http_impl.h"

@@ -4,7 +4,6 @@
  *
  *	http_field.c	characters, header lines, the lists in them
  *	http.c		a request head
- *	http_answer.c	what it means, and what is said to it
  *	extension.c	the extensions of WebSocket that a client offers
  */
 #ifndef RD_GATEWAY_HTTP_IMPL_H

@@ -16,8 +16,9 @@
 #ifndef RD_GATEWAY_RING_H
 #define RD_GATEWAY_RING_H
 
-#include "gateway/look.h"
+#include "gateway/judge.h"
 #include "src/list.h"
+#include "src/stream.h"
 
 struct rd_rings; /* the budget */
 struct rd_ring;  /* of one channel; NULL is an empty one */
@@ -44,7 +45,8 @@ struct rd_ring_page {
 	 * told then.  Else NULL. */
 	const struct rd_stream_info *head;
 };
-/* The part of a page that no run covers yet. */
+/* Puts in what no run covers yet of a page; of one that reaches over a run,
+ * only what stands before that. */
 void rd_ring_put(struct rd_rings *rings, struct rd_ring **ring,
 		 const struct rd_ring_page *page);
 
@@ -65,12 +67,14 @@ enum rd_ring_found {
 	RD_RING_AMID,   /* what follows it is, but there is no such entry */
 	RD_RING_BEFORE, /* the same; it was no entry of the stream any more
 			 * when what follows was the first one: see head */
-	RD_RING_NONE    /* not in memory */
+	RD_RING_NONE    /* not in memory, or nothing behind it is */
 };
 /* at_out is written unless it is NONE. */
 enum rd_ring_found rd_ring_find(struct rd_rings *rings, struct rd_ring *ring,
 				struct rd_id id, struct rd_ring_at *at_out);
-/* The place before the newest message; false where there is none. */
+/* The place before the newest message; false where it is not in the last run:
+ * there is none, or it was pushed out, or the run knows only that nothing
+ * followed. */
 bool rd_ring_newest(struct rd_ring *ring, struct rd_ring_at *at_out);
 /* Of RD_RING_BEFORE: what the stream told. */
 const struct rd_stream_info *rd_ring_head(const struct rd_ring_at *at);

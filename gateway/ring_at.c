@@ -96,9 +96,7 @@ enum rd_ring_found rd_ring_find(struct rd_rings *rings, struct rd_ring *ring,
 	if (behind == NULL)
 		return RD_RING_NONE;
 	*at_out = at_start(behind);
-	if (behind->head != NULL && rd_id_cmp(id, behind->is.id) < 0)
-		return RD_RING_BEFORE;
-	return RD_RING_NONE;
+	return behind->head != NULL ? RD_RING_BEFORE : RD_RING_NONE;
 }
 
 bool rd_ring_newest(struct rd_ring *ring, struct rd_ring_at *at_out)

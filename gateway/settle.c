@@ -4,7 +4,7 @@
  *
  * A place is settled from what is in memory, if that suffices; else from the
  * answer of a read that all who wait for the channel share.  An offset whose
- * entry is known is good.  One whose entry is gone is judged (look.h), by what
+ * entry is known is good.  One whose entry is gone is judged (judge.h), by what
  * the stream told at the moment when what follows was read: so the gap that is
  * told and the messages that come after it fit each other, also where trimming
  * has gone on in between.
@@ -121,7 +121,7 @@ static bool settle_place(struct rd_subscription *sub,
 	      rd_id_cmp(page->place.id, place.id) != 0)))
 		return false;
 	info = &page->look->info;
-	at = rd_look_start(page->look, &place);
+	at = rd_info_start(info, &place, page->look->at);
 	if (is_zero(at.id)) {
 		settle_start(sub, info, NULL);
 		return true;

@@ -8,7 +8,8 @@
  * stands at the tail, and is live.
  *
  * Only who asks for an offset that this gateway has not come to yet (another
- * one was faster) stands ahead, and waits until the tail comes by.
+ * one was faster), or for a time to come, stands ahead, and waits until the
+ * tail comes by.
  *
  * Not here: the first step (settle.c), the live side (fanout.c), what a client
  * asks for (session.c).
@@ -74,13 +75,30 @@ struct rd_position rd_sub_position(const struct rd_subscription *sub)
 	return (struct rd_position){sub->cursor, sub->count};
 }
 
+/* The time that it asked for has come.  No entry stood there that could have
+ * been lost: it stands before the first that has come since. */
+static void sub_come(struct rd_subscription *sub)
+{
+	struct rd_ring_at at;
+	struct rd_id next;
+
+	sub->future = false;
+	if (rd_channel_recall(sub->channel, sub->cursor, &at) != RD_RING_AMID)
+		return;
+	next = rd_ring_peek(&at);
+	if (rd_id_cmp(next, RD_ID_ZERO) == 0)
+		return;
+	sub->cursor = rd_id_prev(next);
+	sub->count = at.is.count;
+}
+
 void rd_sub_place(struct rd_subscription *sub)
 {
 	int cmp = rd_id_cmp(sub->cursor, sub->channel->tail);
 
 	sub->life = sub->channel->life;
-	if (cmp <= 0)
-		sub->future = false;
+	if (cmp <= 0 && sub->future)
+		sub_come(sub);
 	rd_sub_enter(sub, cmp < 0   ? RD_SUB_HUNGRY
 			  : cmp > 0 ? RD_SUB_AHEAD
 				    : RD_SUB_LIVE);

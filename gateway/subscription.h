@@ -7,7 +7,8 @@
  * given what the channel's ring still holds, and pages out of Redis where that
  * does not reach back far enough, as fast as its socket drains, until it meets
  * the tail.  A client that cannot keep up falls back to catching up, so it
- * costs constant memory and loses nothing.
+ * costs constant memory and loses nothing, unless a rule wants it otherwise
+ * (slow.c).
  *
  * What is read from Redis for one is there for all: subscriptions of a channel
  * that want something at the same time share a read, and its page stays in the
@@ -30,7 +31,7 @@ struct rd_subscription;
 #define RD_FEED_COUNTERS(X)                                                    \
 	X(deliveries, "messages handed to clients")                            \
 	X(pages, "pages read from Redis for clients that catch up")            \
-	X(looks, "times that a stream was asked where a subscription begins")  \
+	X(looks, "times that a stream was asked what is still there")          \
 	X(recalls, "frames given to them out of memory")                       \
 	X(fell_back, "times that a slow client fell back to catching up")      \
 	X(skips, "of them, those that went on with the newest message")        \

@@ -12,6 +12,7 @@
 #ifndef RD_GATEWAY_SUBSCRIPTION_IMPL_H
 #define RD_GATEWAY_SUBSCRIPTION_IMPL_H
 
+#include "gateway/look.h"
 #include "gateway/subscription.h"
 
 #define RD_FRAME_MEMOS 4

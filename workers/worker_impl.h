@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker_impl.h -- the inside of a worker, for worker.c and worker_open.c only.
+ * worker_impl.h -- the inside of a worker, for the four files:
+ *
+ *	worker.c	its life, from the first look for work to the last
+ *	worker_open.c	making its parts, and taking them apart
+ *	worker_link.c	its links come and go
+ *	worker_report.c	what it says of itself
  */
 #ifndef RD_WORKERS_WORKER_IMPL_H
 #define RD_WORKERS_WORKER_IMPL_H

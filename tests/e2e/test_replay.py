@@ -127,6 +127,28 @@ def test_time_in_the_future_waits_for_it(client, store, channel):
     client.nothing_more(channel)
 
 
+def test_time_in_the_future_comes_without_a_gap(run, site, store, channel):
+    """No entry stood there, and nobody can say that one was lost."""
+    key = channel_key(channel)
+    store.xadd(key, {"json": "1"}, id="1000-0")
+    first, second = run.client(site), run.client(site)
+    first.ok("subscribe", channel=channel, offset="@5000")
+    second.ok("subscribe", channel=channel)
+    store.xadd(key, {"json": "2"}, id="4000-0")
+    assert ids_of(second.messages(channel, 1)) == ["4000-0"]
+    store.xadd(key, {"json": "3"}, id="6000-0")
+    assert ids_of(first.messages(channel, 1)) == ["6000-0"]
+    assert not first.gaps
+
+
+def test_a_time_in_an_empty_channel_comes_without_a_gap(client, store,
+                                                        channel):
+    client.ok("subscribe", channel=channel, offset="@5000")
+    store.xadd(channel_key(channel), {"json": "1"}, id="6000-0")
+    assert ids_of(client.messages(channel, 1)) == ["6000-0"]
+    assert not client.gaps
+
+
 def test_second_subscriber_has_an_offset_of_its_own(run, site, store, channel):
     """The seed kept one offset for each channel: asked from 0, the second
     subscriber got 1 of 11."""

@@ -26,7 +26,7 @@ FLOORS = [
      "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald preflight preflight_redis reload "
      "supervisor supervisor_signals supervisor_state cli cli_fleet main cmd_*"),
     ("A", "gateway", "public 0 1",
-     "crypto ws ws_out deflate extension http http_impl http_field http_answer origin writer protocol frame frame_impl "
+     "crypto ws ws_out deflate extension http http_impl http_field http_answer judge origin writer protocol frame frame_impl "
      "frame_message frame_sse"),
     ("B", "gateway", "public 0 1 2 A",
      "conn conn_impl conn_deflate conn_io conns channel channel_impl channel_read ring ring_impl ring_at look limits"),
