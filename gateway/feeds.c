@@ -10,6 +10,7 @@
  * live.
  */
 #include "gateway/subscription_impl.h"
+#include "src/clock.h"
 #include "src/mem.h"
 
 #include <assert.h>
@@ -195,9 +196,21 @@ static struct rd_subscription *feed_find(const struct rd_feed *feed,
 	return NULL;
 }
 
-int rd_feed_subscribe(struct rd_feed *feed, struct rd_slice channel,
-		      const struct rd_place *place, bool foreign, uint64_t tag)
+/* "@MS" of a time to come was answered by the last offset before it: who comes
+ * back with that still waits for the same time. */
+static struct rd_place place_meant(const struct rd_place *place)
 {
+	if (place->kind == RD_PLACE_AFTER && place->id.seq == UINT64_MAX &&
+	    place->id.ms >= rd_clock_wall_ms())
+		return (struct rd_place){RD_PLACE_SINCE, rd_id_next(place->id),
+					 RD_COUNT_UNKNOWN};
+	return *place;
+}
+
+int rd_feed_subscribe(struct rd_feed *feed, struct rd_slice channel,
+		      const struct rd_place *asked, bool foreign, uint64_t tag)
+{
+	const struct rd_place place = place_meant(asked);
 	struct rd_subscription *sub;
 
 	if (feed_find(feed, channel) != NULL)
@@ -205,9 +218,9 @@ int rd_feed_subscribe(struct rd_feed *feed, struct rd_slice channel,
 	sub = rd_new(struct rd_subscription);
 	sub->feed = feed;
 	sub->channel = rd_channel_get(feed->feeds->channels, channel);
-	sub->cursor = place->id;
-	sub->count = place->count;
-	sub->kind = (uint8_t)place->kind;
+	sub->cursor = place.id;
+	sub->count = place.count;
+	sub->kind = (uint8_t)place.kind;
 	sub->life = sub->channel->life;
 	sub->foreign = foreign;
 	sub->tag = tag;

@@ -152,6 +152,8 @@ static bool settle_page(struct rd_subscription *sub, const struct rd_page *page,
 		struct rd_entries it = page->look->entries;
 
 		(void)rd_entries_next(&it, &entry);
+	} else if (rd_id_cmp(sub->cursor, info->last) > 0) {
+		return false; /* it may know more than this look */
 	} else if (rd_id_cmp(sub->cursor, info->first) < 0) {
 		entry.id = info->first;
 	} else if (rd_id_cmp(sub->cursor, info->last) < 0 && is_zero(next) &&

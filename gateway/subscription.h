@@ -106,7 +106,7 @@ void rd_feed_fini(struct rd_feed *feed);
  */
 RD_MUST_CHECK int rd_feed_subscribe(struct rd_feed *feed,
 				    struct rd_slice channel,
-				    const struct rd_place *place, bool foreign,
+				    const struct rd_place *asked, bool foreign,
 				    uint64_t tag);
 /* No callback and no message of this channel follows. RD_ENOTFOUND where it
  * was not followed. */

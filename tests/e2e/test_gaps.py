@@ -114,6 +114,24 @@ def test_deleted_one_by_one_is_no_gap(run, site, store, channel):
     assert not client.gaps.get(channel)
 
 
+def test_who_waits_for_a_time_to_come_may_come_back(run, site, store, channel):
+    old = fill(store, channel, 3)
+    soon = store.time()[0] * 1000 + 2000
+    client = run.client(site)
+    answer = client.ok("subscribe", channel=channel, offset=f"@{soon}")
+    client.kill()
+    back = run.client(site)
+    again = back.ok("subscribe", channel=channel, offset=answer["offset"],
+                    count=answer["count"], epoch=answer["epoch"])
+    assert again["offset"] == answer["offset"]
+    early = fill(store, channel, 2, 3)
+    late = [store.xadd(channel_key(channel), {"text": str(n)},
+                       f"{soon + n}-0").decode() for n in range(2)]
+    assert ids_of(back.messages(channel, 2)) == late
+    back.nothing_more(channel)
+    assert not back.gaps.get(channel) and old and early
+
+
 # --- who was there all the time ----------------------------------------------
 
 def test_trimming_that_was_faster_than_the_gateway(own, store, channel):
