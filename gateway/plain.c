@@ -28,8 +28,8 @@
 
 void rd_plain_flow(struct rd_plain *p)
 {
-	if (!p->begun || rd_outbox_full(&p->outbox) ||
-	    rd_waiter_waits(&p->slowed))
+	if (!p->begun || rd_waiter_waits(&p->slowed) ||
+	    (p->outbox != NULL && rd_outbox_full(p->outbox)))
 		rd_conn_pause(p->conn);
 	else
 		rd_conn_resume(p->conn);
@@ -57,9 +57,26 @@ static void plain_failed(struct rd_plain *p, enum rd_fault fault,
 	rd_conn_close(p->conn, close_code(fault), why);
 }
 
+static void on_published(void *arg, uint64_t tag,
+			 const struct rd_outcome *outcome);
+
+/* Its outbox, made where there was none: most only listen. */
+static struct rd_outbox *outbox_of(struct rd_plain *p)
+{
+	const struct rd_sessions_env *env = &p->plains->env;
+
+	if (p->outbox != NULL)
+		return p->outbox;
+	p->outbox = rd_new(struct rd_outbox);
+	rd_outbox_init(p->outbox, env->publisher, &p->socket, env->cfg,
+		       on_published, p);
+	return p->outbox;
+}
+
 static void on_message(void *arg, bool binary, struct rd_slice payload)
 {
 	struct rd_plain *p = arg;
+	struct rd_outbox *outbox = outbox_of(p);
 	struct rd_message msg = {.payload = payload, .encoding = RD_ENC_BIN};
 	enum rd_fault fault;
 	const char *why;
@@ -68,14 +85,14 @@ static void on_message(void *arg, bool binary, struct rd_slice payload)
 	if (!binary)
 		msg.encoding =
 		    rd_json_valid(payload) ? RD_ENC_JSON : RD_ENC_TEXT;
-	fault = rd_outbox_send(&p->outbox, rd_buf_slice(&p->channel), &msg, 0,
-			       &why);
+	fault =
+	    rd_outbox_send(outbox, rd_buf_slice(&p->channel), &msg, 0, &why);
 	if (fault != RD_FAULT_NONE) {
 		plain_failed(p, fault, why);
 		return;
 	}
 	/* There are no replies: who is too fast is not heard for a while. */
-	wait = rd_outbox_owe(&p->outbox, rd_buf_slice(&p->channel));
+	wait = rd_outbox_owe(outbox, rd_buf_slice(&p->channel));
 	if (wait > 0)
 		rd_sessions_count_limit(p->plains->sessions);
 	rd_waiter_start(&p->plains->slowed, &p->slowed, wait);
@@ -87,7 +104,7 @@ static bool has_its_own(const struct rd_plain *p)
 {
 	struct rd_position at;
 
-	return p->outbox.count == 0 &&
+	return (p->outbox == NULL || p->outbox->count == 0) &&
 	       rd_feed_position(&p->feed, rd_buf_slice(&p->channel), &at) &&
 	       rd_id_cmp(at.id, p->published) >= 0;
 }
@@ -100,6 +117,11 @@ static void plain_leave(void *arg)
 		rd_conn_close(p->conn, p->leave_code, NULL);
 	else
 		rd_conn_close(p->conn, 1013, "Redis does not answer");
+}
+
+static void on_patience(struct rd_waiter *w)
+{
+	plain_leave(rd_list_item(w, struct rd_plain, patience));
 }
 
 static void leave_if_done(struct rd_plain *p)
@@ -115,7 +137,7 @@ static void on_leaving(void *arg, uint16_t code)
 	p->leaving = true;
 	p->leave_code = code;
 	rd_feed_watch(&p->feed);
-	rd_timer_start(&p->patience, LEAVE_MS);
+	rd_waiter_start(&p->plains->patience, &p->patience, LEAVE_MS);
 	leave_if_done(p);
 }
 
@@ -169,7 +191,7 @@ static void on_subscribed(void *arg, struct rd_slice channel,
 	(void)channel;
 	(void)tag;
 	p->begun = true;
-	rd_timer_stop(&p->patience);
+	rd_waiter_stop(&p->patience);
 	if (err == RD_OK && is_stream(p))
 		stream_begin(p, at.id);
 	rd_conn_uncork(p->conn);
@@ -274,14 +296,16 @@ static void on_closed(void *arg)
 {
 	struct rd_plain *p = arg;
 
-	rd_timer_stop(&p->patience);
+	rd_waiter_stop(&p->patience);
 	rd_task_cancel(&p->ended);
 	rd_waiter_stop(&p->slowed);
 	rd_ask_cancel(&p->ask);
 	plain_left(p);
 	rd_socket_leave(&p->socket);
 	rd_feed_fini(&p->feed);
-	rd_outbox_fini(&p->outbox);
+	if (p->outbox != NULL)
+		rd_outbox_fini(p->outbox);
+	free(p->outbox);
 	rd_buf_fini(&p->channel);
 	rd_list_remove(&p->link);
 	p->plains->count--;
@@ -314,13 +338,11 @@ struct rd_plain *rd_plain_new(struct rd_plains *plains, struct rd_conn *conn,
 	rd_list_init(&p->link);
 	rd_list_push(&plains->all, &p->link);
 	plains->count++;
-	rd_timer_init(&p->patience, env->loop, plain_leave, p);
+	rd_waiter_init(&p->patience);
 	rd_task_init(&p->ended, plain_leave, p);
 	rd_waiter_init(&p->slowed);
 	rd_socket_join(&p->socket, env->events, &socket_ops, p);
 	rd_feed_init(&p->feed, env->feeds, conn, wish->codec, &feed_ops, p);
-	rd_outbox_init(&p->outbox, env->publisher, &p->socket, env->cfg,
-		       on_published, p);
 	return p;
 }
 
@@ -347,6 +369,7 @@ struct rd_plains *rd_plains_new(const struct rd_sessions_env *env,
 	plains->sessions = sessions;
 	rd_list_init(&plains->all);
 	rd_waiting_init(&plains->slowed, env->loop, on_waited);
+	rd_waiting_init(&plains->patience, env->loop, on_patience);
 	return plains;
 }
 
@@ -356,6 +379,7 @@ void rd_plains_free(struct rd_plains **plains)
 		return;
 	assert((*plains)->count == 0);
 	rd_waiting_fini(&(*plains)->slowed);
+	rd_waiting_fini(&(*plains)->patience);
 	free(*plains);
 	*plains = NULL;
 }

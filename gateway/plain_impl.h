@@ -12,30 +12,31 @@
 #include "gateway/plain.h"
 
 struct rd_plain {
-	struct rd_list link;      /* on the list of all; none: told to go */
-	struct rd_plains *plains; /* borrowed */
-	struct rd_conn *conn;     /* borrowed until closed() */
-	struct rd_socket socket;  /* what handlers know it by */
-	struct rd_feed feed;      /* in RD_CODEC_PLAIN, or RD_CODEC_SSE */
-	struct rd_outbox outbox;
-	struct rd_buf channel;    /* owned */
-	struct rd_place place;    /* where it shall begin */
-	struct rd_ask *ask;       /* may it come in, or subscribe? */
-	bool known;               /* handlers know of its subscription */
-	struct rd_id published;   /* the last offset of its own */
-	bool begun;               /* it stands in the channel */
-	bool leaving;             /* the client has closed */
-	uint16_t leave_code;      /* with this */
-	struct rd_waiter slowed;  /* while it publishes too fast */
-	struct rd_timer patience; /* with Redis, and with what it is owed */
-	struct rd_task ended;     /* closes, after the turn */
+	struct rd_list link;       /* on the list of all; none: told to go */
+	struct rd_plains *plains;  /* borrowed */
+	struct rd_conn *conn;      /* borrowed until closed() */
+	struct rd_socket socket;   /* what handlers know it by */
+	struct rd_feed feed;       /* in RD_CODEC_PLAIN, or RD_CODEC_SSE */
+	struct rd_outbox *outbox;  /* owned; NULL: it has sent nothing */
+	struct rd_buf channel;     /* owned */
+	struct rd_place place;     /* where it shall begin */
+	struct rd_ask *ask;        /* may it come in, or subscribe? */
+	bool known;                /* handlers know of its subscription */
+	struct rd_id published;    /* the last offset of its own */
+	bool begun;                /* it stands in the channel */
+	bool leaving;              /* the client has closed */
+	uint16_t leave_code;       /* with this */
+	struct rd_waiter slowed;   /* while it publishes too fast */
+	struct rd_waiter patience; /* with Redis, and with what it is owed */
+	struct rd_task ended;      /* closes, after the turn */
 };
 
 struct rd_plains {
 	struct rd_sessions_env env;
 	struct rd_sessions *sessions; /* borrowed */
 	struct rd_list all;
-	struct rd_waiting slowed; /* those that publish too fast */
+	struct rd_waiting slowed;   /* those that publish too fast */
+	struct rd_waiting patience; /* those that wait, or are waited for */
 	size_t count;
 };
 

@@ -24,8 +24,8 @@ static void plain_begin(struct rd_plain *p)
 {
 	int err;
 
-	rd_timer_start(&p->patience,
-		       (uint64_t)p->plains->env.cfg->handshake_timeout_ms);
+	rd_waiter_start(&p->plains->patience, &p->patience,
+			(uint64_t)p->plains->env.cfg->handshake_timeout_ms);
 	if (!rd_redis_is_up(p->plains->env.pages)) {
 		rd_conn_close(p->conn, 1013, "Redis does not answer");
 		return;
