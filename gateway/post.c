@@ -72,8 +72,6 @@ static int status_of(enum rd_fault fault)
 		return 413;
 	case RD_FAULT_DENIED:
 		return 403;
-	case RD_FAULT_RATE:
-		return 429;
 	case RD_FAULT_UNKNOWN:
 		return 500;
 	default:
@@ -112,11 +110,6 @@ static void on_published(void *arg, uint64_t tag,
 
 /* ---- the message ---- */
 
-static bool is_text(struct rd_slice body)
-{
-	return rd_utf8_valid(body);
-}
-
 /* Media types that promise something. */
 static const struct {
 	const char *name;
@@ -131,7 +124,7 @@ static const struct {
     {"application/vnd.msgpack", RD_ENC_MSGPACK, rd_pack_valid,
      "the body is not one value of MessagePack, as its Content-Type says"},
     {"application/octet-stream", RD_ENC_BIN, NULL, NULL},
-    {"text/plain", RD_ENC_TEXT, is_text,
+    {"text/plain", RD_ENC_TEXT, rd_utf8_valid,
      "the body is not UTF-8, as its Content-Type says"},
 };
 
@@ -159,8 +152,7 @@ static const char *read_body(const struct post *p, struct rd_message *msg_out)
 			continue;
 		if (kinds[i].holds != NULL && !kinds[i].holds(body))
 			return kinds[i].why;
-		/* Browsers call everything text that is not called otherwise.
-		 */
+		/* For browsers, plain text is whatever has no other name. */
 		if (kinds[i].encoding != RD_ENC_TEXT)
 			msg.encoding = kinds[i].encoding;
 	}
@@ -183,12 +175,6 @@ static void post_go(struct post *p)
 	why = read_body(p, &msg);
 	if (why != NULL) {
 		post_fail(p, RD_FAULT_BAD_REQUEST, why);
-		return;
-	}
-	if (rd_outbox_pace(&p->outbox, channel) > 0) {
-		rd_sessions_count_limit(p->posts->sessions);
-		post_fail(p, RD_FAULT_RATE,
-			  "more messages a second than are allowed");
 		return;
 	}
 	fault = rd_outbox_send(&p->outbox, channel, &msg, 0, &why);
