@@ -18,6 +18,7 @@ from events import EVENTS, Answerer
 from harness import certificate, channel_key, eventually, xadd
 from peer import offset_key
 from sse import Stream, post, request
+from test_replay import delete
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_deleted_channel_is_told_to_who_is_live(run, server, follow, channel):
     stream.begun()
     first = xadd(client, channel, text="1")
     assert stream.event().data == "1"
-    client.delete(channel_key(channel))
+    delete(client, channel)
     xadd(client, channel, text="2")
     gap, message = stream.events(2)
     assert json.loads(gap.data)["from"] == first
