@@ -362,7 +362,9 @@ def test_python_websockets_understands(wide, channel, factory):
         async with websockets.connect(
                 f"ws://127.0.0.1:{wide.port}/ws/{channel}",
                 extensions=[extension], compression=None, max_size=None) as ws:
-            assert len(ws.extensions) == 1
+            # Debian 13's keeps them one object further in.
+            agreed = getattr(ws, "extensions", None) or ws.protocol.extensions
+            assert len(agreed) == 1
             for size in (0, 1, 125, 126, 1000, 65536, LARGE):
                 for message in (prose(size).decode(), os.urandom(size)):
                     await ws.send(message)
