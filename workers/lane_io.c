@@ -78,18 +78,21 @@ static void claimed(void *arg, int err, const struct rd_reply *reply)
 
 size_t rd_lane_room(struct rd_lane *lane, size_t want)
 {
-	size_t n = rd_self_room_divided(lane->source.self,
+	size_t n = rd_self_room_divided(lane->source.self, want,
 					lane->source.hand.count > 0);
 
 	if (n == 0)
 		lane->ops->hungry(lane->arg, lane);
-	return n < want ? n : want;
+	return n;
 }
 
 void rd_lane_claim(struct rd_lane *lane)
 {
 	struct rd_source *s = &lane->source;
-	size_t n = rd_lane_room(lane, (size_t)s->self->cfg->batch);
+	/* Mostly nothing is pending, so the first step is a small one. */
+	size_t n = rd_lane_room(lane, lane->after.len == 0
+					  ? RD_LANE_WANT
+					  : (size_t)s->self->cfg->batch);
 	struct rd_buf tries = RD_BUF_INIT;
 	char count[24], *token = strrchr(rd_buf_text(&s->fence), '.') + 1;
 

@@ -20,6 +20,8 @@
 
 #define GATHER_MS    30  /* while slots to be given back are gathered */
 #define SURE_LOOK_MS 100 /* between looks whether our lease is good again */
+#define HUNGER_MS    20  /* between looks whether there is room */
+#define AT_ONCE      8   /* lanes that are given room in one turn */
 
 /* One channel that matches. */
 struct place {
@@ -46,6 +48,7 @@ struct rd_lanes {
 	unsigned slot_count;
 	size_t count;           /* lanes */
 	struct rd_list hungry;  /* lanes that wait for room */
+	struct rd_timer hunger; /* runs while somebody is hungry */
 	struct rd_timer gather; /* runs while revoked slots are gathered */
 	struct rd_timer unsure; /* runs while our lease is not good */
 };
@@ -81,6 +84,8 @@ static void lane_hungry(void *arg, struct rd_lane *lane)
 
 	if (rd_list_empty(&lane->hungry))
 		rd_list_push(&ls->hungry, &lane->hungry);
+	if (!rd_timer_pending(&ls->hunger))
+		rd_timer_start(&ls->hunger, HUNGER_MS);
 }
 
 static void lane_fenced(void *arg, struct rd_lane *lane)
@@ -258,16 +263,26 @@ static bool feed(struct rd_lanes *ls, size_t n, bool empty_only)
 
 void rd_lanes_more(struct rd_lanes *ls)
 {
-	size_t room = rd_self_room_divided(ls->self, true);
+	size_t batch = (size_t)ls->self->cfg->batch;
 	bool more = false;
 
-	if (room > 0)
-		more = feed(ls, room, false);
-	else if ((room = rd_self_room_divided(ls->self, false)) > 0)
-		more = feed(ls, room, true);
+	if (rd_self_room_divided(ls->self, batch, true) > 0)
+		more = feed(ls, AT_ONCE, false);
+	else if (rd_self_room_divided(ls->self, batch, false) > 0)
+		more = feed(ls, AT_ONCE, true);
 	/* Some of them may have no use for the room any more. */
 	if (more)
 		rd_self_wake(ls->self);
+}
+
+/* Those who have the room may have stopped to move. */
+static void starved(void *arg)
+{
+	struct rd_lanes *ls = arg;
+
+	rd_lanes_more(ls);
+	if (!rd_list_empty(&ls->hungry))
+		rd_timer_start(&ls->hunger, HUNGER_MS);
 }
 
 static void each_lane(struct rd_lanes *ls, void (*fn)(struct rd_lane *lane))
@@ -338,6 +353,7 @@ struct rd_lanes *rd_lanes_new(struct rd_self *self, unsigned slots)
 		rd_list_init(&ls->slots[i].places);
 	rd_map_init(&ls->places);
 	rd_list_init(&ls->hungry);
+	rd_timer_init(&ls->hunger, self->loop, starved, ls);
 	rd_timer_init(&ls->gather, self->loop, gathered, ls);
 	rd_timer_init(&ls->unsure, self->loop, unsure, ls);
 	return ls;
@@ -356,6 +372,7 @@ void rd_lanes_free(struct rd_lanes **lanes)
 	*lanes = NULL;
 	if (ls == NULL)
 		return;
+	rd_timer_stop(&ls->hunger);
 	rd_timer_stop(&ls->gather);
 	rd_timer_stop(&ls->unsure);
 	while ((node = rd_map_next(&ls->places, NULL)) != NULL) {

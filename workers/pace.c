@@ -33,6 +33,13 @@ void rd_pace_done(struct rd_pace *p, uint64_t now_us, size_t left)
 	p->done = 0;
 }
 
+bool rd_pace_is_quick(const struct rd_pace *p, uint64_t now_us, size_t n)
+{
+	if (p->since_us != 0 && now_us - p->since_us > RD_QUICK_US)
+		return false; /* it has not moved since */
+	return p->per_us != 0 && p->per_us * n <= RD_QUICK_US;
+}
+
 size_t rd_pace_target(const struct rd_pace *p, size_t most)
 {
 	uint64_t n;

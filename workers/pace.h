@@ -9,10 +9,12 @@
 #ifndef RD_WORKERS_PACE_H
 #define RD_WORKERS_PACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define RD_PACE_US 100000
+#define RD_PACE_US  100000
+#define RD_QUICK_US 20000
 
 /* Zero it to start: then the first message is taken alone. */
 struct rd_pace {
@@ -25,6 +27,8 @@ struct rd_pace {
 void rd_pace_busy(struct rd_pace *p, uint64_t now_us);
 /* One message is done; left: those that the handler still has. */
 void rd_pace_done(struct rd_pace *p, uint64_t now_us, size_t left);
+/* Would n messages be done in no time, as far as one can tell now? */
+bool rd_pace_is_quick(const struct rd_pace *p, uint64_t now_us, size_t n);
 /* How many to have before the handler, 1 to most. */
 size_t rd_pace_target(const struct rd_pace *p, size_t most);
 

@@ -65,11 +65,14 @@ struct rd_self {
 /* How many messages of shared channels may be asked for now; 0: none. */
 size_t rd_self_room(const struct rd_self *self);
 /*
- * The same for a divided one, of which nobody else could have any: what its
- * handler takes for them does not matter.  Where others, which are slow, have
- * all that there is, one that has nothing in hand may still take a few.
+ * The same for a divided one, which wants so many, and of which nobody else
+ * could have any: what its handler takes for them does not matter.  Where
+ * others have all that there is, one that has nothing in hand may still take a
+ * few: if it wants no more, or if those are slow.  Else it waits for its turn,
+ * for to read a little of each costs a multiple.
  */
-size_t rd_self_room_divided(const struct rd_self *self, bool has_some);
+size_t rd_self_room_divided(const struct rd_self *self, size_t want,
+			    bool has_some);
 /* There may be room, or something to do: look at the end of this turn. */
 void rd_self_wake(struct rd_self *self);
 /* Any 64 bits, for jitter. */

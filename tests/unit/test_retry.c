@@ -86,6 +86,25 @@ START_TEST(test_pace_starts_with_one_and_follows_the_handler)
 }
 END_TEST
 
+START_TEST(test_pace_is_quick_while_it_moves)
+{
+	struct rd_pace p = {0};
+	uint64_t now = 1;
+
+	ck_assert(!rd_pace_is_quick(&p, now, 1)); /* who knows? */
+	rd_pace_busy(&p, now);
+	for (int i = 0; i < 1000; i++)
+		rd_pace_done(&p, now += 50, 1);
+	ck_assert(rd_pace_is_quick(&p, now, 200));
+	ck_assert(!rd_pace_is_quick(&p, now, 2000));
+	/* The next one takes long. */
+	ck_assert(rd_pace_is_quick(&p, now + RD_QUICK_US / 2, 200));
+	ck_assert(!rd_pace_is_quick(&p, now + 2 * RD_QUICK_US, 200));
+	rd_pace_done(&p, now += 50, 0);
+	ck_assert(rd_pace_is_quick(&p, now + 2 * RD_QUICK_US, 200)); /* idle */
+}
+END_TEST
+
 START_TEST(test_pace_of_a_busy_handler_is_its_throughput)
 {
 	struct rd_pace p = {0};
@@ -104,4 +123,5 @@ END_TEST
 UNIT_MAIN("retry", test_delay_doubles_with_jitter,
 	  test_delay_keeps_to_its_limits,
 	  test_pace_starts_with_one_and_follows_the_handler,
+	  test_pace_is_quick_while_it_moves,
 	  test_pace_of_a_busy_handler_is_its_throughput)
