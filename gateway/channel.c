@@ -133,6 +133,12 @@ void rd_channel_start(struct rd_channel *ch, const struct rd_stream_info *info)
 		    &rd_channel_bell_ops, ch, &ch->tail);
 }
 
+void rd_channel_ring(struct rd_channel *ch)
+{
+	if (ch->started)
+		rd_bell_ring(ch->channels->doorbell, &ch->bell);
+}
+
 void rd_channel_forget(struct rd_channel *ch, bool same)
 {
 	ch->life++;

@@ -77,6 +77,8 @@ struct rd_slice rd_channel_key(const struct rd_channel *ch);
 /* Starts to follow behind what the stream holds, if it does not follow yet;
  * else learns what there is to learn. */
 void rd_channel_start(struct rd_channel *ch, const struct rd_stream_info *info);
+/* Reads it, whether Redis has rung or not. */
+void rd_channel_ring(struct rd_channel *ch);
 /* The data set has been exchanged: follow it from its beginning. */
 void rd_channel_restart(struct rd_channel *ch);
 /* The next channel of all; NULL to start, NULL at the end. */

@@ -100,13 +100,16 @@ static void on_moved(void *arg, struct rd_channel *ch)
 		    rd_list_item(l, struct rd_subscription, link);
 
 		if (sub->life != ch->life && !sub->future) {
-			/* Is it still good where it stands? */
+			/* Is it still good where it stands?  It may have come
+			 * from one who knew the new stream before us. */
+			sub->life = ch->life;
 			rd_sub_enter(sub, RD_SUB_HUNGRY);
 			rd_feed_pump(sub->feed);
 		} else if (rd_id_cmp(sub->cursor, ch->tail) <= 0) {
 			rd_sub_place(sub);
 		}
 	}
+	rd_fetch_hurry(ch->fetch);
 	rd_feeds_tell_watched(feeds);
 }
 

@@ -21,7 +21,7 @@
 
 #define READS_MAX  64     /* under way, of all channels */
 #define PAGE_BYTES 131072 /* what a page aims at */
-#define RETRY_MS   500    /* where Redis has refused */
+#define RETRY_MS   500    /* where Redis has refused, or the channel lags */
 
 struct rd_fetch {
 	struct rd_list all;         /* on the list of all */
@@ -31,10 +31,11 @@ struct rd_fetch {
 	struct rd_list waiting;     /* subscriptions */
 	struct rd_list asked;       /* those that the read may settle */
 	struct rd_place place;      /* of the read under way */
-	struct rd_id tail;          /* of the channel, when it was sent */
+	struct rd_position tail;    /* of the channel, when it was sent */
 	size_t count;               /* entries beyond the one at the place */
 	uint32_t life;              /* of the channel, when it was sent */
 	bool looking;               /* it is a look */
+	bool resting;               /* it is on the list of later */
 	bool must_look;             /* a page was not enough */
 };
 
@@ -135,7 +136,7 @@ static void keep_page(struct rd_fetch *f, const struct rd_page *page,
 {
 	struct rd_channel *ch = f->channel;
 	struct rd_ring_page put = {.after = {f->place.id, RD_COUNT_UNKNOWN},
-				   .upto = f->tail,
+				   .upto = f->tail.id,
 				   .entries = entries};
 	struct rd_entries walk = entries;
 	struct rd_entry first, last;
@@ -166,22 +167,42 @@ static void keep_page(struct rd_fetch *f, const struct rd_page *page,
 	rd_ring_put(rd_channels_rings(f->feeds->channels), &ch->ring, &put);
 }
 
-static void take_look(struct rd_fetch *f, const struct rd_reply *reply)
+/* Is this not the stream any more that the channel has read so far? */
+static bool is_another(const struct rd_fetch *f,
+		       const struct rd_stream_info *info)
+{
+	struct rd_gap gap;
+
+	if (rd_id_cmp(f->tail.id, RD_ID_ZERO) == 0 ||
+	    (info->length > 0 && rd_id_cmp(info->first, f->tail.id) <= 0 &&
+	     rd_id_cmp(info->last, f->tail.id) >= 0))
+		return false;
+	return rd_judge(info, f->tail, info->first, &gap) >= RD_VERDICT_STRANGE;
+}
+
+/* False where what is in memory is of a stream that is gone: the channel must
+ * notice that before anybody is given something of the new one. */
+static bool take_look(struct rd_fetch *f, const struct rd_reply *reply)
 {
 	struct rd_page page = {.place = f->place};
 	struct rd_look look;
 
 	rd_look_read(reply, &f->place, &look);
+	if (is_another(f, &look.info)) {
+		rd_channel_ring(f->channel);
+		return false;
+	}
 	page.look = &look;
 	page.exists = look.exists;
 	f->must_look = false;
 	rd_channel_start(f->channel, &look.info);
-	if (rd_id_cmp(f->tail, look.info.last) < 0)
-		f->tail = look.info.last;
+	if (rd_id_cmp(f->tail.id, look.info.last) < 0)
+		f->tail.id = look.info.last;
 	if (f->place.kind == RD_PLACE_AFTER)
 		keep_page(f, &page, look.entries,
 			  rd_entries_count(&look.entries));
 	settle_list(f, &f->asked, &page);
+	return true;
 }
 
 static void take_page(struct rd_fetch *f, const struct rd_reply *reply)
@@ -205,19 +226,29 @@ static void on_answer(void *arg, int err, const struct rd_reply *reply)
 	struct rd_feeds *feeds = f->feeds;
 
 	feeds->pages--;
+	f->resting = err == RD_EREDIS;
 	if (err == RD_EREDIS) {
 		refuse_asked(f, reply->str.data);
 	} else if (err == RD_OK && f->life == f->channel->life) {
 		if (f->looking)
-			take_look(f, reply);
+			f->resting = !take_look(f, reply);
 		else
 			take_page(f, reply);
 	}
 	move_front(&f->waiting, &f->asked);
-	fetch_queue(f, err == RD_EREDIS ? &feeds->later : &feeds->queue);
-	if (err == RD_EREDIS && !rd_timer_pending(&feeds->retry))
+	fetch_queue(f, f->resting ? &feeds->later : &feeds->queue);
+	if (f->resting && !rd_timer_pending(&feeds->retry))
 		rd_timer_start(&feeds->retry, RETRY_MS);
 	rd_feeds_work(feeds);
+}
+
+void rd_fetch_hurry(struct rd_fetch *f)
+{
+	if (f == NULL || !f->resting)
+		return;
+	f->resting = false;
+	fetch_queue(f, &f->feeds->queue);
+	rd_feeds_work_later(f->feeds);
 }
 
 void rd_fetches_retry(void *arg)
@@ -225,8 +256,10 @@ void rd_fetches_retry(void *arg)
 	struct rd_feeds *feeds = arg;
 	struct rd_list *l;
 
-	while ((l = rd_list_shift(&feeds->later)) != NULL)
+	while ((l = rd_list_shift(&feeds->later)) != NULL) {
+		rd_list_item(l, struct rd_fetch, queue)->resting = false;
 		rd_list_push(&feeds->queue, l);
+	}
 	rd_feeds_work(feeds);
 }
 
@@ -248,7 +281,7 @@ static void fetch_aim(struct rd_fetch *f)
 		     f->place.kind != RD_PLACE_AFTER ||
 		     rd_id_cmp(f->place.id, RD_ID_ZERO) == 0;
 	f->count = rd_channel_page(ch, PAGE_BYTES);
-	f->tail = ch->tail;
+	f->tail = (struct rd_position){ch->tail, ch->count};
 	f->life = ch->life;
 }
 

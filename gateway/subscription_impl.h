@@ -124,6 +124,8 @@ void rd_sub_skip(struct rd_subscription *sub);
 
 /* Waits until its place is settled, with all others of its channel. */
 void rd_fetch_wait(struct rd_subscription *sub);
+/* Its channel has moved: it may go on.  NULL is fine. */
+void rd_fetch_hurry(struct rd_fetch *f);
 /* Sends what may be sent. */
 void rd_fetches_next(struct rd_feeds *feeds);
 /* Forgets all of them; reads under way must not be answered any more. */
