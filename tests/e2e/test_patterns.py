@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Channels that a team divides: each has one worker at a time and keeps its
 order, whoever comes and goes, and whatever befalls one of them."""
+import collections
 import json
 import signal
 import threading
@@ -222,10 +223,14 @@ def test_workers_join_and_leave_under_load(redis_, store, fleet):
         site.send(sign)
         eventually(lambda: len(members(store)) == count)
         quota = -(-256 // count)
-        has = eventually(lambda: (lambda s: s if len(s) == 256 and max(
-            list(v.split()[1] for v in s.values()).count(o)
-            for o in {v.split()[1] for v in s.values()}) == quota else None)(
-                slots(store)), 20, f"not shared by {count}")
+
+        def shared():
+            """All slots, once each worker has its part and nobody else any."""
+            now = slots(store)
+            parts = collections.Counter(v.split()[1] for v in now.values())
+            return (now if len(now) == 256 and len(parts) == count and
+                    max(parts.values()) == quota else None)
+        has = eventually(shared, 20, f"not shared by {count}")
         # Who keeps a slot keeps the lease.
         kept = [s for s in had if had[s].split()[1] == has[s].split()[1]]
         assert len(kept) >= 256 // (count + 1) and all(
