@@ -355,6 +355,18 @@ static void conn_rest(struct rd_conn *c, char *data, size_t len)
 		conn_feed(c, data, len);
 }
 
+static void conn_bad_head(struct rd_conn *c, int err)
+{
+	if (err == RD_ETOOBIG) {
+		c->conns->counters.large_requests++;
+		rd_conn_refuse(c, 431,
+			       "The request head is larger than max-header.");
+	} else {
+		c->conns->counters.bad_requests++;
+		rd_conn_refuse(c, 400, "This is not an HTTP/1.1 request.");
+	}
+}
+
 static void conn_head(struct rd_conn *c, char *data, size_t len)
 {
 	struct rd_http_request req;
@@ -369,12 +381,7 @@ static void conn_head(struct rd_conn *c, char *data, size_t len)
 	if (err == RD_EAGAIN)
 		return;
 	if (err != RD_OK) {
-		c->conns->counters.bad_requests++;
-		rd_conn_refuse(
-		    c, err == RD_ETOOBIG ? 431 : 400,
-		    err == RD_ETOOBIG
-			? "The request head is larger than max-header."
-			: "This is not an HTTP/1.1 request.");
+		conn_bad_head(c, err);
 		return;
 	}
 	/* The request borrows from the head, whose rest is already frames. */

@@ -64,6 +64,7 @@ struct rd_conn_limits {
 	X(closed, "connections ended")                                         \
 	X(handshake_timeouts, "clients too slow to open")                      \
 	X(bad_requests, "HTTP requests that were malformed")                   \
+	X(large_requests, "request heads above max-header")                    \
 	X(bad_frames, "clients that broke the protocol")                       \
 	X(too_large, "messages above max-message or max-fragments")            \
 	X(ping_floods, "clients above ping-rate")                              \

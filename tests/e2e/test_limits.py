@@ -321,6 +321,18 @@ def test_garbage_is_closed_and_harms_nobody(run, server, channel):
 
 # --- who does not hurry, or does nothing at all -------------------------------
 
+def test_request_heads_that_are_wrong_are_counted_by_what_is_wrong(run,
+                                                                   server):
+    site = run.daemon("--max-header", "1k", redis=server)
+    for head, status in ((b"GET /ws/x HTTP/1.1\r\nA: " + b"x" * 1024, b"431"),
+                         (b"hello\r\n\r\n", b"400")):
+        with peer.connect(site.port) as s:
+            s.sendall(head)
+            assert s.recv(4096).split()[1] == status
+    assert metric(site, "large_requests_total") == 1
+    assert metric(site, "bad_requests_total") == 1
+
+
 def test_slow_handshakes_are_given_up_and_hold_nobody_up(run, server, channel):
     site = run.daemon("--handshake-timeout", "1s", redis=server)
     client = run.client(site)

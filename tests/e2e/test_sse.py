@@ -14,10 +14,11 @@ import pytest
 
 import peer
 import sse
-from events import EVENTS, Answerer
+from events import EVENTS
 from harness import certificate, channel_key, eventually, xadd
 from peer import offset_key
 from sse import Stream, post, request
+from test_events import worker  # noqa: F401
 from test_replay import delete
 
 
@@ -317,13 +318,6 @@ RULES = ["--events", EVENTS, "--connect", "handler",
 @pytest.fixture(scope="module")
 def ruled(run_once, server):
     return run_once.daemon(*RULES, redis=server)
-
-
-@pytest.fixture
-def worker(server):
-    server.client().delete("rd:ch:" + EVENTS)
-    with Answerer(server) as w:
-        yield w
 
 
 def test_rules_hold(ruled, worker, run, store):
