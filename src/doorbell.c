@@ -29,6 +29,7 @@
 #define RETRY_MS 5    /* before a read that could not be sent */
 #define SWEEP_MS 250
 #define SWEEPS   240 /* ticks in which every bell has its turn: a minute */
+#define FASTER   64  /* bells in a tick that may have it earlier */
 
 struct rd_doorbell {
 	struct rd_loop *loop;              /* borrowed until close */
@@ -50,6 +51,7 @@ struct rd_doorbell {
 	struct rd_task run;       /* reads what is due, at the turn's end */
 	struct rd_task end;       /* frees, after close */
 	struct rd_timer sweep;    /* runs while up */
+	size_t sweeps;            /* ticks, as SWEEPS, where FASTER allows */
 	struct rd_timer retry;    /* makes due again what is on later */
 	struct rd_bell *asking;   /* whose ops.read runs; NULL: none */
 	struct rd_blocks *blocks; /* owned; NULL until first fallen back */
@@ -185,12 +187,21 @@ static void judge_suspects(struct rd_doorbell *d)
 		rd_list_push(&d->judged, link);
 }
 
+/* Bells for each tick, so that all have had their turn after so many. */
+static size_t turns(size_t keys, size_t ticks)
+{
+	return (keys + ticks - 1) / ticks;
+}
+
 static void sweep(void *arg)
 {
 	struct rd_doorbell *d = arg;
-	size_t n = (d->stats.keys + SWEEPS - 1) / SWEEPS;
+	size_t n = turns(d->stats.keys, SWEEPS);
+	size_t wish = turns(d->stats.keys, d->sweeps);
 	uint64_t lost = d->stats.lost;
 
+	if (n < FASTER)
+		n = wish < FASTER ? wish : FASTER;
 	rd_timer_start(&d->sweep, SWEEP_MS);
 	judge_suspects(d);
 	if (d->stats.lost > lost)
@@ -303,6 +314,7 @@ struct rd_doorbell *rd_doorbell_open(struct rd_loop *loop,
 	d->name = name;
 	d->ops = ops;
 	d->arg = arg;
+	d->sweeps = SWEEPS;
 	rd_map_init(&d->bells);
 	rd_list_init(&d->quiet);
 	rd_list_init(&d->suspects);
@@ -335,6 +347,11 @@ void rd_doorbell_close(struct rd_doorbell **dp)
 	rd_map_fini(&d->bells);
 	/* It may be closed from a callback of its own. */
 	rd_task_defer(&d->end, d->loop);
+}
+
+void rd_doorbell_sweep(struct rd_doorbell *d, uint64_t ms)
+{
+	d->sweeps = ms / SWEEP_MS > 0 ? ms / SWEEP_MS : 1;
 }
 
 bool rd_doorbell_is_up(const struct rd_doorbell *d)
