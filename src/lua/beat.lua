@@ -15,6 +15,10 @@
 -- nobody beat for half a lease: then Redis itself was away, everybody's lease
 -- has run out though nobody died, and for one lease that does not count.  Who
 -- left, or whose death was reported, is no longer in the zset.
+--
+-- A latest beat that lies in the future says that the clock of Redis was set
+-- back: then all times in the zset are set back with it, and the dead do not
+-- count as alive for as long as that was.
 local team, name, lease = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -22,6 +26,18 @@ local last = tonumber(redis.call('ZSCORE', team, '=beat') or false)
 local since = tonumber(redis.call('ZSCORE', team, '=since') or false)
 local mine = tonumber(redis.call('ZSCORE', team, name) or false)
 
+--@use full
+
+go_on_when_full(team)
+if last and last > now then
+	local back = last - now
+	local list = redis.call('ZRANGE', team, 0, -1)
+	for _, member in ipairs(list) do
+		redis.call('ZINCRBY', team, -back, member)
+	end
+	last, since = now, since and since - back
+	mine = mine and mine - back
+end
 if last == nil or since == nil then
 	since = now - lease -- a team's first beat: there is nothing to spare
 elseif now - last > lease / 2 then
