@@ -95,8 +95,10 @@ static int send_starts(struct rd_intake *in, const struct rd_work *work,
 	    (struct rd_slice[]){rd_buf_slice(&s->key), rd_buf_slice(&tries)}, 2,
 	    (struct rd_slice[]){in->self->team, rd_slice_str(in->self->name),
 				rd_slice_str(rd_id_text(work->message.id, id)),
-				rd_slice_str(number)},
-	    4, fn, arg);
+				rd_slice_str(number),
+				s->strict ? rd_buf_slice(&s->fence)
+					  : rd_slice_str("")},
+	    5, fn, arg);
 	rd_buf_fini(&tries);
 	return err;
 }

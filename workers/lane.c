@@ -11,12 +11,12 @@
  * its next owner would find it in the same state.
  */
 #include "workers/lane.h"
+#include "src/clock.h"
 #include "src/mem.h"
 #include "workers/intake.h"
 #include "workers/lane_impl.h"
 #include "workers/runner.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 static struct rd_lane *lane_of(struct rd_source *s)
@@ -53,6 +53,7 @@ static void drop_queue(struct rd_lane *lane)
 void rd_lane_reset(struct rd_lane *lane)
 {
 	lane->claiming = true;
+	lane->anew = lane->calling;
 	lane->absent = false;
 	rd_buf_clear(&lane->after);
 	drop_queue(lane);
@@ -189,6 +190,13 @@ static void give(struct rd_lane *lane)
 
 /* --- its life ------------------------------------------------------------- */
 
+static bool has_reply_to_come(const struct rd_lane *lane)
+{
+	const struct rd_source *s = &lane->source;
+
+	return lane->calling || lane->reading || s->taking || s->flying;
+}
+
 static bool may_claim(const struct rd_lane *lane)
 {
 	const struct rd_self *self = lane->source.self;
@@ -202,8 +210,8 @@ static bool may_claim(const struct rd_lane *lane)
 /* Ends it, where nothing is under way any more. */
 static void close_look(struct rd_lane *lane)
 {
-	if (lane->out > 0 || !rd_source_idle(&lane->source) || lane->calling ||
-	    lane->reading || lane->peeking)
+	if (lane->out > 0 || has_reply_to_come(lane) ||
+	    (lane->source.hand.count > 0 && !lane->given_up))
 		return;
 	if (lane->left)
 		rd_lane_leave(lane);
@@ -226,9 +234,13 @@ static void look(void *arg)
 		lane->full = false;
 		rd_lane_read(lane);
 	}
-	if (s->due && lane->ops->may_read(lane->arg, lane))
+	if (s->due && !lane->reading && lane->ops->may_read(lane->arg, lane))
 		rd_later_more(s,
 			      rd_lane_room(lane, (size_t)s->self->cfg->batch));
+	if (lane->put_off && !s->taking && !s->due) {
+		lane->put_off = false;
+		rd_lane_read(lane);
+	}
 }
 
 void rd_lane_read(struct rd_lane *lane)
@@ -248,7 +260,7 @@ struct rd_lane *rd_lane_open(struct rd_self *self, struct rd_slice name,
 	rd_source_init(s, self, &source_ops, name);
 	s->strict = true;
 	s->in_order = !strcmp(self->cfg->retry, "wait");
-	rd_buf_addf(&s->fence, "=%s.%" PRIu64, self->name, token);
+	lane->token = token;
 	lane->ops = ops;
 	lane->arg = arg;
 	lane->doorbell = doorbell;
@@ -256,6 +268,7 @@ struct rd_lane *rd_lane_open(struct rd_self *self, struct rd_slice name,
 	lane->want = RD_LANE_WANT;
 	rd_list_init(&lane->hungry);
 	rd_list_init(&lane->queue);
+	rd_list_init(&lane->leaving);
 	rd_timer_init(&lane->retry, self->loop, wait_over, lane);
 	rd_task_init(&lane->look, look, lane);
 	rd_bell_add(doorbell, &lane->bell, rd_buf_slice(&s->key), &bell_ops,
@@ -273,6 +286,7 @@ void rd_lane_free(struct rd_lane **lane_ptr)
 	if (lane->doorbell != NULL)
 		rd_bell_remove(lane->doorbell, &lane->bell);
 	rd_list_remove(&lane->hungry);
+	rd_list_remove(&lane->leaving);
 	rd_timer_stop(&lane->retry);
 	rd_task_cancel(&lane->look);
 	rd_source_fini(&lane->source);
@@ -285,12 +299,19 @@ void rd_lane_close(struct rd_lane *lane)
 	if (lane->closing)
 		return;
 	lane->closing = true;
+	lane->closing_ms = rd_clock_ms();
 	lane->gate.shut = true;
 	rd_bell_remove(lane->doorbell, &lane->bell);
 	lane->doorbell = NULL;
 	rd_list_remove(&lane->hungry);
 	rd_timer_stop(&lane->retry);
 	drop_queue(lane);
+	rd_lane_look_soon(lane);
+}
+
+void rd_lane_give_up(struct rd_lane *lane)
+{
+	lane->given_up = true;
 	rd_lane_look_soon(lane);
 }
 
@@ -304,5 +325,8 @@ bool rd_lane_is_behind(const struct rd_lane *lane)
 void rd_lane_up(struct rd_lane *lane)
 {
 	rd_commit_up(&lane->source);
-	rd_lane_look_soon(lane);
+	if (lane->closing)
+		rd_lane_look_soon(lane);
+	else
+		rd_lane_reset(lane);
 }

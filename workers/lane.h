@@ -5,7 +5,8 @@
  * Its messages keep their order: one that is to be tried again stands still,
  * and all behind it with it.  What makes it ours is the token of the slot's
  * lease, planted into the group as a fence (claim.lua); each script that acts
- * for us asks for it.
+ * for us asks for it.  Each claim plants a fence of its own, so whatever we
+ * asked for before it, and Redis hears late, is void.
  *
  * A lane keeps little: whatever disturbs the order (a retry, an answer that
  * was lost) makes it drop what it has not begun, and take it again from Redis,
@@ -41,25 +42,32 @@ struct rd_lane {
 	struct rd_list hungry;        /* on the list of those without room */
 	struct rd_list queue;         /* works not given to the handler yet */
 	struct rd_gate gate;          /* of those that are */
+	uint64_t token;               /* of the slot's lease */
+	uint64_t generation;          /* of the latest claim */
 	size_t out;                   /* how many those are */
 	bool solo;                    /* the one that is runs alone */
 	bool claiming;                /* pending entries come before new ones */
 	bool calling;                 /* claim.lua is under way */
+	bool anew;                    /* and its answer is void: once more */
 	bool reading;                 /* read.lua is under way */
-	bool peeking;                 /* the sweep's XREAD is */
+	bool put_off;                 /* a read waits for due.lua */
 	bool absent;                  /* there is no such stream: read.lua,
 				       * which arms the bell, comes first */
 	bool full;                    /* it holds as much as it may */
 	bool waiting;                 /* for the retry of its first message */
 	bool failed;                  /* a message failed: stand still until it
 				       * is committed */
-	bool closing;          /* finish what is out, take nothing more */
-	bool left;             /* something was taken and not begun */
-	struct rd_buf after;   /* claim.lua's place; empty: the start */
-	size_t want;           /* entries to ask for */
-	size_t asked;          /* entries asked for now */
-	struct rd_timer retry; /* the end of waiting */
-	struct rd_task look;   /* goes on */
+	bool closing;           /* finish what is out, take nothing more */
+	bool given_up;          /* nor wait for commits that Redis refuses */
+	struct rd_list leaving; /* on the list of those that close */
+	uint64_t closing_ms;    /* since when */
+	bool left;              /* something was taken and not begun */
+	struct rd_buf after;    /* claim.lua's place; empty: the start */
+	size_t want;            /* entries to ask for */
+	size_t asked;           /* entries asked for now */
+	size_t held;            /* in the hand when that was asked */
+	struct rd_timer retry;  /* the end of waiting */
+	struct rd_task look;    /* goes on */
 };
 
 /* name is borrowed until freed; token: of the slot's lease. */
@@ -69,13 +77,17 @@ struct rd_lane *rd_lane_open(struct rd_self *self, struct rd_slice name,
 void rd_lane_free(struct rd_lane **lane);
 /* Finishes what was begun and leaves the rest; then ops.closed. */
 void rd_lane_close(struct rd_lane *lane);
+/* It takes too long to close: what is not with the handler is left to the next
+ * owner, whose fence makes our commits void. */
+void rd_lane_give_up(struct rd_lane *lane);
 /* There is room, or it may read again. */
 void rd_lane_read(struct rd_lane *lane);
 /* What was on its way may be lost: begins again with what is pending. */
 void rd_lane_reset(struct rd_lane *lane);
 /* May there be entries that it has not read, or has not finished? */
 bool rd_lane_is_behind(const struct rd_lane *lane);
-/* The commit link is up again. */
+/* The link is up again: what was under way is committed, then all begins with
+ * a claim, for Redis may have come back with less than it had. */
 void rd_lane_up(struct rd_lane *lane);
 
 #endif

@@ -4,13 +4,19 @@
  *
  * Two roads lead in.  claim.lua takes what is pending, in order, and is asked
  * only while nothing of this channel is in our hands.  read.lua takes what is
- * new, when the bell rings.
+ * new, when the bell rings, and in turn with the sweep.
+ *
+ * A read that has come to the end also tells how much is pending.  If that is
+ * more than we hold, something has gone astray (a delivery that never reached
+ * us, a foreign hand), and is claimed.  Nothing else must move entries to us
+ * meanwhile, so due.lua and read.lua wait for each other.
  */
 #include "src/log.h"
 #include "src/mem.h"
 #include "src/script.h"
 #include "workers/lane_impl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define AGAIN_MS 1000 /* after an error of Redis */
@@ -24,6 +30,15 @@ static void set_want(struct rd_lane *lane, int64_t behind)
 
 	if (behind >= RD_LANE_WANT)
 		lane->want = (size_t)(behind < most ? behind + 1 : most);
+}
+
+/* The earliest retry is due in so many ms; -1: none waits. */
+static void look_later(struct rd_source *s, int64_t ms)
+{
+	if (ms == 0)
+		rd_later_look(s);
+	else if (ms > 0)
+		rd_later_look_in(s, (uint64_t)ms + 1);
 }
 
 static void claim_taken(struct rd_lane *lane, const struct rd_reply *reply)
@@ -41,6 +56,7 @@ static void claim_taken(struct rd_lane *lane, const struct rd_reply *reply)
 	lane->calling = false;
 	lane->cursor = rd_reply_id(rd_reply_at(reply, 5));
 	set_want(lane, rd_reply_int(rd_reply_at(reply, 6), 0));
+	look_later(s, rd_reply_int(rd_reply_at(reply, 7), -1));
 	lane->claiming = lane->after.len > 0 || wait >= 0;
 	if (wait >= 0 && n == 0)
 		rd_lane_wait(lane, (uint64_t)wait);
@@ -63,8 +79,10 @@ static void claimed(void *arg, int err, const struct rd_reply *reply)
 		rd_lane_wait(lane, AGAIN_MS);
 	}
 	lane->left = lane->left || state == 1;
-	if (err != RD_OK || lane->closing)
+	if (err != RD_OK || lane->closing || lane->anew) {
+		lane->anew = false;
 		return; /* unknown: rd_lane_up() comes */
+	}
 	if (state < 0) {
 		lane->ops->fenced(lane->arg, lane);
 		return;
@@ -86,6 +104,17 @@ size_t rd_lane_room(struct rd_lane *lane, size_t want)
 	return n;
 }
 
+/* What the claim plants: all that was asked for before it is void then. */
+static void raise_fence(struct rd_lane *lane)
+{
+	struct rd_source *s = &lane->source;
+
+	lane->generation = ++s->self->generation;
+	rd_buf_clear(&s->fence);
+	rd_buf_addf(&s->fence, "=%s.%" PRIu64 "-%" PRIu64, s->self->name,
+		    lane->token, lane->generation);
+}
+
 void rd_lane_claim(struct rd_lane *lane)
 {
 	struct rd_source *s = &lane->source;
@@ -94,29 +123,37 @@ void rd_lane_claim(struct rd_lane *lane)
 					  ? RD_LANE_WANT
 					  : (size_t)s->self->cfg->batch);
 	struct rd_buf tries = RD_BUF_INIT;
-	char count[24], *token = strrchr(rd_buf_text(&s->fence), '.') + 1;
+	char token[24], generation[24], count[24];
+	struct rd_buf later = RD_BUF_INIT;
 
 	if (n == 0)
 		return;
+	if (lane->after.len == 0)
+		raise_fence(lane);
+	snprintf(token, sizeof(token), "%" PRIu64, lane->token);
+	snprintf(generation, sizeof(generation), "%" PRIu64, lane->generation);
 	snprintf(count, sizeof(count), "%zu", n);
 	rd_source_key(s, "tries", &tries);
+	rd_source_key(s, "later", &later);
 	lane->calling =
 	    rd_script_call(
 		s->self->redis, RD_SCRIPT_CLAIM,
-		(struct rd_slice[]){rd_buf_slice(&s->key),
-				    rd_buf_slice(&tries)},
-		2,
-		(struct rd_slice[]){s->self->team, rd_slice_str(s->self->name),
-				    rd_slice_str(token), rd_slice_str(count),
-				    rd_slice_str(lane->after.len > 0
-						     ? rd_buf_text(&lane->after)
+		(struct rd_slice[]){rd_buf_slice(&s->key), rd_buf_slice(&tries),
+				    rd_buf_slice(&later)},
+		3,
+		(struct rd_slice[]){
+		    s->self->team, rd_slice_str(s->self->name),
+		    rd_slice_str(token), rd_slice_str(generation),
+		    rd_slice_str(count),
+		    rd_slice_str(lane->after.len > 0 ? rd_buf_text(&lane->after)
 						     : "-")},
-		5, claimed, lane) == RD_OK;
+		6, claimed, lane) == RD_OK;
 	if (lane->calling) {
 		lane->asked = n;
 		s->self->asked += n;
 	}
 	rd_buf_fini(&tries);
+	rd_buf_fini(&later);
 }
 
 void rd_lane_leave(struct rd_lane *lane)
@@ -136,6 +173,26 @@ void rd_lane_leave(struct rd_lane *lane)
 
 /* --- what is new ---------------------------------------------------------- */
 
+/* It has come to the end: is all that is pending in our hands? */
+static void look_astray(struct rd_lane *lane, const struct rd_reply *reply,
+			size_t got)
+{
+	struct rd_source *s = &lane->source;
+	int64_t pending = rd_reply_int(rd_reply_at(reply, 3), 0);
+	int64_t later = rd_reply_int(rd_reply_at(reply, 4), 0);
+	int64_t ours = (int64_t)(lane->held + got);
+
+	lane->cursor = rd_reply_id(rd_reply_at(reply, 2));
+	if (later > 0 && got == 0)
+		rd_later_look(s); /* what else may have rung? */
+	if (pending - later <= ours || lane->claiming)
+		return;
+	s->self->counters.regained += (uint64_t)(pending - later - ours);
+	rd_log(RD_LOG_WARN, "lane.regain", "channel=%.*s count=%lld",
+	       RD_SLICE_ARG(s->name), (long long)(pending - later - ours));
+	rd_lane_reset(lane);
+}
+
 static size_t read_taken(struct rd_lane *lane, const struct rd_reply *reply)
 {
 	const struct rd_reply *rows =
@@ -150,12 +207,12 @@ static size_t read_taken(struct rd_lane *lane, const struct rd_reply *reply)
 		rd_source_adopt(&lane->source, rows);
 	else
 		lane->left = true;
-	if (n == 0 && lane->source.ready && !lane->bell.swept)
-		rd_later_look(&lane->source); /* what else may have rung? */
-	if (n < lane->asked)
+	if (n < lane->asked) {
 		lane->want = RD_LANE_WANT;
-	else
+		look_astray(lane, reply, n);
+	} else {
 		lane->want = lane->want * 4 < most ? lane->want * 4 : most;
+	}
 	return n;
 }
 
@@ -200,30 +257,10 @@ static bool send_read(struct rd_lane *lane, size_t n)
 			   4, read_done, lane) == RD_OK;
 	if (lane->reading) {
 		lane->asked = n;
+		lane->held = s->hand.count;
 		s->self->asked += n;
 	}
 	return lane->reading;
-}
-
-/* The sweep's answer: where something is there, it is read in earnest. */
-static void peeked(void *arg, int err, const struct rd_reply *reply)
-{
-	struct rd_lane *lane = arg;
-	bool found = err == RD_OK && reply->type == RD_REPLY_ARRAY;
-
-	lane->peeking = false;
-	if (lane->doorbell != NULL)
-		rd_bell_answered(lane->doorbell, &lane->bell, found, found);
-	rd_lane_look_soon(lane);
-}
-
-/* Most sweeps find nothing, and need no script for that. */
-static bool peek(struct rd_lane *lane)
-{
-	lane->peeking = rd_stream_read(rd_doorbell_link(lane->doorbell),
-				       rd_buf_slice(&lane->source.key),
-				       lane->cursor, 1, peeked, lane) == RD_OK;
-	return lane->peeking;
 }
 
 /* The bell asks for a read; where it cannot be now, rd_lane_read() follows. */
@@ -236,11 +273,16 @@ void rd_lane_bell_read(void *arg)
 	    lane->source.hand.count >= (size_t)lane->source.self->cfg->batch;
 	if (lane->claiming && !lane->absent)
 		rd_lane_look_soon(lane);
+	/* Retries come first: behind a backlog they would never have a turn. */
+	lane->put_off =
+	    lane->source.ready && (lane->source.due || lane->source.taking);
+	if (lane->put_off)
+		rd_lane_look_soon(lane);
 	if (rd_lane_is_stopped(lane) || (lane->claiming && !lane->absent) ||
-	    lane->full || lane->source.self->quiet ||
+	    lane->full || lane->put_off || lane->source.self->quiet ||
 	    !lane->ops->may_read(lane->arg, lane) ||
 	    (n = rd_lane_room(lane, lane->want)) == 0)
 		rd_bell_answered(lane->doorbell, &lane->bell, false, false);
-	else if (lane->bell.swept ? !peek(lane) : !send_read(lane, n))
+	else if (!send_read(lane, n))
 		rd_bell_answered(lane->doorbell, &lane->bell, false, true);
 }

@@ -22,6 +22,7 @@
 #define SURE_LOOK_MS 100 /* between looks whether our lease is good again */
 #define HUNGER_MS    20  /* between looks whether there is room */
 #define AT_ONCE      8   /* lanes that are given room in one turn */
+#define WATCH_MS     500 /* between looks at lanes that close */
 
 /* One channel that matches. */
 struct place {
@@ -51,6 +52,8 @@ struct rd_lanes {
 	struct rd_timer hunger; /* runs while somebody is hungry */
 	struct rd_timer gather; /* runs while revoked slots are gathered */
 	struct rd_timer unsure; /* runs while our lease is not good */
+	struct rd_list leaving; /* lanes that close, longest first */
+	struct rd_timer watch;  /* runs while there are some */
 };
 
 static struct place *place_of(struct rd_lanes *ls, const struct rd_lane *lane)
@@ -88,6 +91,16 @@ static void lane_hungry(void *arg, struct rd_lane *lane)
 		rd_timer_start(&ls->hunger, HUNGER_MS);
 }
 
+static void close_lane(struct rd_lanes *ls, struct rd_lane *lane)
+{
+	if (lane->closing)
+		return;
+	rd_lane_close(lane);
+	rd_list_push(&ls->leaving, &lane->leaving);
+	if (!rd_timer_pending(&ls->watch))
+		rd_timer_start(&ls->watch, WATCH_MS);
+}
+
 static void lane_fenced(void *arg, struct rd_lane *lane)
 {
 	struct rd_lanes *ls = arg;
@@ -95,7 +108,7 @@ static void lane_fenced(void *arg, struct rd_lane *lane)
 	rd_log(RD_LOG_WARN, "lane.fenced", "channel=%.*s",
 	       RD_SLICE_ARG(lane->source.name));
 	ls->self->counters.fenced++;
-	rd_lane_close(lane);
+	close_lane(ls, lane);
 	rd_leases_look(ls->view.leases);
 }
 
@@ -186,7 +199,7 @@ void rd_lanes_gone(struct rd_lanes *ls, struct rd_slice name)
 	p = rd_map_item(node, struct place, node);
 	p->gone = true;
 	if (p->lane != NULL)
-		rd_lane_close(p->lane);
+		close_lane(ls, p->lane);
 	else
 		place_free(ls, p);
 }
@@ -199,7 +212,7 @@ static void close_slot(struct rd_lanes *ls, unsigned i)
 		struct place *p = rd_list_item(pos, struct place, link);
 
 		if (p->lane != NULL)
-			rd_lane_close(p->lane);
+			close_lane(ls, p->lane);
 	}
 }
 
@@ -237,6 +250,37 @@ void rd_lanes_lost(struct rd_lanes *ls, unsigned i)
 {
 	ls->slots[i].ours = ls->slots[i].revoked = false;
 	close_slot(ls, i);
+}
+
+/*
+ * A lane that closes waits for the handler (which has a time limit of its
+ * own), for its commit, and for replies.  What takes longer than a drain may
+ * is left to the next owner: his fence makes void what we still do.
+ */
+static void watch(void *arg)
+{
+	struct rd_lanes *ls = arg;
+	uint64_t most = (uint64_t)ls->self->cfg->drain_timeout_ms;
+	struct rd_list *pos;
+
+	rd_list_each (pos, &ls->leaving) {
+		struct rd_lane *lane =
+		    rd_list_item(pos, struct rd_lane, leaving);
+
+		if (rd_clock_ms() - lane->closing_ms <= most)
+			break;
+		if (lane->out > 0)
+			continue;
+		ls->self->counters.stuck += !lane->given_up;
+		if (!lane->given_up)
+			rd_log(RD_LOG_ERROR, "lane.stuck",
+			       "channel=%.*s in_hand=%zu",
+			       RD_SLICE_ARG(lane->source.name),
+			       lane->source.hand.count);
+		rd_lane_give_up(lane);
+	}
+	if (!rd_list_empty(&ls->leaving))
+		rd_timer_start(&ls->watch, WATCH_MS);
 }
 
 /* --- going on ------------------------------------------------------------- */
@@ -356,6 +400,8 @@ struct rd_lanes *rd_lanes_new(struct rd_self *self, unsigned slots)
 	rd_timer_init(&ls->hunger, self->loop, starved, ls);
 	rd_timer_init(&ls->gather, self->loop, gathered, ls);
 	rd_timer_init(&ls->unsure, self->loop, unsure, ls);
+	rd_list_init(&ls->leaving);
+	rd_timer_init(&ls->watch, self->loop, watch, ls);
 	return ls;
 }
 
@@ -375,6 +421,7 @@ void rd_lanes_free(struct rd_lanes **lanes)
 	rd_timer_stop(&ls->hunger);
 	rd_timer_stop(&ls->gather);
 	rd_timer_stop(&ls->unsure);
+	rd_timer_stop(&ls->watch);
 	while ((node = rd_map_next(&ls->places, NULL)) != NULL) {
 		struct place *p = rd_map_item(node, struct place, node);
 

@@ -48,6 +48,7 @@ static void taken(void *arg, int err, const struct rd_reply *reply)
 	s->taking = false;
 	s->self->asked -= s->take_count;
 	rd_self_wake(s->self);
+	s->ops->due(s); /* something may have waited for this answer */
 	if (err != RD_OK) {
 		rd_later_look_in(s, AGAIN_MS);
 		return;

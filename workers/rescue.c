@@ -132,7 +132,7 @@ static void rescued(void *arg, int err, const struct rd_reply *reply)
 			       "channel=%.*s dead=%.*s count=%zu",
 			       RD_SLICE_ARG(s->source.name),
 			       RD_SLICE_ARG(o->name), n);
-		if (n < o->asked) {
+		if (rd_reply_int(rd_reply_at(reply, 4), 0) == 0) {
 			forget(s, o->name);
 			orphan_drop(o);
 		}

@@ -33,6 +33,7 @@ struct rd_counters {
 	uint64_t rescued;  /* taken over from the dead */
 	uint64_t regained; /* our own, whose delivery never reached us */
 	uint64_t lost;     /* pending, but gone from the stream */
+	uint64_t stuck;    /* channels that took too long to hand over */
 };
 
 struct rd_self {
@@ -52,6 +53,7 @@ struct rd_self {
 	struct rd_counters counters;
 	struct rd_pace pace;
 	struct rd_gauge gauge;
+	uint64_t generation; /* of the latest claim of any channel */
 	size_t unhandled; /* messages given to the handler, not yet answered */
 	size_t in_hand;   /* the same, and those not yet committed */
 	size_t judged;    /* of those: with a verdict, not yet committed */

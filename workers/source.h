@@ -35,7 +35,7 @@ struct rd_source_ops {
 	void (*refused)(struct rd_source *s, struct rd_work *work);
 	/* The commit has settled it; it is dropped when this returns. */
 	void (*settled)(struct rd_source *s, struct rd_work *work);
-	/* A retry may be due: rd_later_more() soon. */
+	/* A retry may be due: rd_later_more() soon; or that was answered. */
 	void (*due)(struct rd_source *s);
 	/* Redis says that an entry is not ours any more. */
 	void (*fenced)(struct rd_source *s);

@@ -101,6 +101,7 @@ static void open_links(struct worker *w, const char *node)
 	w->peers = rd_peers_new(&w->self, &rd_worker_peers_ops, w);
 	w->doorbell = rd_doorbell_open(w->loop, &w->uri, w->tls, w->self.name,
 				       &rd_worker_bell_ops, w);
+	rd_doorbell_sweep(w->doorbell, (uint64_t)cfg->lease_ms);
 	w->backlog = rd_backlog_new(&w->self, rd_worker_ask_backlog, w);
 	w->paused = rd_paused_open(&w->self, &rd_worker_paused_ops, w);
 	open_shared(w);

@@ -76,6 +76,7 @@ void rd_worker_report(void *arg, struct rd_node *node)
 {
 	struct worker *w = arg;
 	const struct rd_counters *c = &w->self.counters;
+	struct rd_doorbell_stats bell;
 
 	rd_node_adds(node, "team", w->proc->cfg.team);
 	rd_node_adds(node, "consumer", w->self.name);
@@ -93,6 +94,9 @@ void rd_worker_report(void *arg, struct rd_node *node)
 	rd_node_add(node, "rescued", c->rescued);
 	rd_node_add(node, "regained", c->regained);
 	rd_node_add(node, "lost", c->lost);
+	rd_node_add(node, "stuck", c->stuck);
+	rd_doorbell_stats(w->doorbell, &bell);
+	rd_node_add(node, "bells_lost", bell.lost);
 	report_times(&w->self.gauge, node);
 	report_backlog(w, node);
 	report_publisher(w, node);

@@ -32,7 +32,9 @@
 --
 -- An error of Redis as a whole (out of memory, read only) is the answer to
 -- the whole call, and nothing was done.  A script that fails half way is not
--- rolled back, so everything that can be wrong with a key is tested first.
+-- rolled back, so everything that can be wrong with a key is tested first.  In
+-- a full Redis only a batch waits that wants to store something; what merely
+-- acknowledges, or puts off, leads to memory being freed.
 local stream, tries, later, dead, tally, delayed = KEYS[1], KEYS[2], KEYS[3],
 	KEYS[4], KEYS[5], KEYS[6]
 local OWN_KEYS = 6
@@ -43,10 +45,11 @@ local MAILBOX_MAX = 10000
 local plain = tonumber(ARGV[8])
 
 --@use fence
+--@use full
 
 -- While it stands, all that we were given and have not settled is ours, and
 -- settling twice changes nothing.  Most batches need no more than this.
-local fenced = is_fenced(stream, group, fence)
+local fenced, full = is_fenced(stream, group, fence)
 if not fenced and #ARGV == plain + 9 then
 	redis.call('XACK', stream, group, unpack(ARGV, 9, plain + 8))
 	if redis.call('EXISTS', tries) == 1 then
@@ -245,7 +248,9 @@ local function settle(ids)
 end
 
 local function note_failure(e)
-	redis.call('HSET', tries, e.id, e.failed, e.id .. '!', e.starts)
+	redis.call('HSET', tries, e.id, e.failed, e.id .. '!', e.starts,
+		   e.id .. '@', string.format('%.0f %.0f', now + e.delay,
+					      e.delay))
 	has_tries = true
 end
 
@@ -264,8 +269,6 @@ end
 
 -- It stays where it is; claim.lua finds when it is due.
 local function hold(e)
-	redis.call('HSET', tries, e.id .. '@',
-		   string.format('%.0f', now + e.delay))
 	note_failure(e)
 	return 1
 end
@@ -374,12 +377,17 @@ end
 local perform = {done = finish, retry = retry, hold = hold, dead = bury}
 local before = at
 at = 8 + plain
-local entries, codes = {}, {}
+local entries, codes, stores = {}, {}, false
 for i = 1, number() do
 	local e = read_entry()
 	entries[i] = e
+	stores = stores or e.verb == 'dead' or e.verb == 'done'
 	codes[i + 1] = mine[e.id] and (entry_fault(e) or 1) or 0
 end
+if full and stores then
+	return full
+end
+go_on_when_full(later)
 at = before
 codes[1] = settle_plain()
 for i, e in ipairs(entries) do

@@ -29,6 +29,8 @@ local want = ARGV[4] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+--@use full
+
 local function seat(name)
 	return string.match(name, '^(.*)%.') or name
 end
@@ -163,6 +165,7 @@ local function take(free, most)
 	return #list
 end
 
+go_on_when_full(team)
 local well = census()
 load()
 give_back()

@@ -36,10 +36,10 @@ def beat(r, name, lease=LEASE):
 
 
 def rescue(r, dead, me, count=1000, ids=()):
-    state, wait, lost, entries = script(
-        r, "rescue", [STREAM, TRIES, TEAM],
-        ["t", dead, me, LEASE, count, *ids])
-    return state, wait, lost, entries
+    *answer, more = script(r, "rescue", [STREAM, TRIES, TEAM],
+                           ["t", dead, me, LEASE, count, *ids])
+    assert more == (not ids and len(answer[2] + answer[3]) == count)
+    return tuple(answer)
 
 
 def due(r, me, count=1000, repair=0, fence=""):
@@ -47,27 +47,32 @@ def due(r, me, count=1000, repair=0, fence=""):
                   ["t", me, count, repair, fence])
 
 
-def claim(r, me, token, count=1000, after="-"):
+def fence(me, token, generation=1):
+    return f"={me}.{token}-{generation}"
+
+
+def claim(r, me, token, count=1000, after="-", generation=1):
     """state, wait, id to go on after, lost, entries, id given last"""
-    *answer, behind = script(r, "claim", [STREAM, TRIES],
-                             ["t", me, token, count, after])
+    *answer, behind, _ = script(r, "claim", [STREAM, TRIES, LATER],
+                                ["t", me, token, generation, count, after])
     assert behind == (0 if answer[0] < 1 else r.xlen(STREAM) and next(
         g.get("lag") or 0 for g in r.xinfo_groups(STREAM)))
     return answer
 
 
-def read(r, me, token, count=10):
+def read(r, me, token, count=10, generation=1):
     """state, ids"""
-    state, got = script(r, "read", [STREAM], ["t", me, f"={me}.{token}", count])
+    state, got, *_ = script(r, "read", [STREAM],
+                            ["t", me, fence(me, token, generation), count])
     return state, [i for i, _ in got[0][1]] if got else got
 
 
 def start(r, me, id_, starts):
-    return script(r, "start", [STREAM, TRIES], ["t", me, id_, starts])
+    return script(r, "start", [STREAM, TRIES], ["t", me, id_, starts, ""])
 
 
 def leave(r, me, token):
-    return script(r, "leave", [STREAM], ["t", me, f"={me}.{token}"])
+    return script(r, "leave", [STREAM], ["t", me, fence(me, token)])
 
 
 def forget(r, name):
@@ -472,7 +477,9 @@ def test_retry_waits_and_comes_back_with_its_attempts(r):
     assert commit(r, "other", retry(a, 2, 0, 1)) == [1]
     assert due(r, "third")[2] == [[a, ["json", '{"n": 0}'], 3, "2", "1"]]
     assert commit(r, "third", plain=[a]) == [1]
-    assert r.hgetall(TRIES) == {b: "3", f"{b}!": "2"}
+    noted = r.hgetall(TRIES)
+    assert noted.pop(f"{b}@").endswith(" 60000")
+    assert noted == {b: "3", f"{b}!": "2"}
 
 
 def test_entry_that_is_held_stays_where_it_is(r):
@@ -483,7 +490,8 @@ def test_entry_that_is_held_stays_where_it_is(r):
     assert commit(r, "me", hold(b, 2, 60000, 1), plain=[a], **own) == [1, 1]
     assert pending(r, "me") == [b, c] and not r.exists(LATER)
     noted = r.hgetall(TRIES)
-    due_at = int(noted.pop(f"{b}@"))
+    due_at, delay = map(int, noted.pop(f"{b}@").split())
+    assert delay == 60000
     assert due_at == pytest.approx(time.time() * 1000 + 60000, abs=5000)
     assert noted == {b: "2", f"{b}!": "1"}
     # Once it is done, nothing tells of it.
@@ -660,7 +668,7 @@ def test_claim_takes_what_is_pending_in_order_whoever_had_it(r):
     # What was with nobody else counts as before.
     assert [e[2:] for e in entries] == [[2, 0, 0]] * 4 + [[1, 0, 0]]
     assert pending(r) == pending(r, "me") == ids[:5]
-    assert names(r) == ["=me.5", "me"]
+    assert names(r) == ["=me.5-1", "me"]
     # Again: nothing has changed hands.
     assert claim(r, "me", 5)[4] == entries
     assert [p["times_delivered"] for p in r.xpending_range(
@@ -681,23 +689,23 @@ def test_later_owner_wins(r):
     assert claim(r, "old", 5)[0] == 1
     _, (a, b, c) = read(r, "old", 5)
     assert [e[0] for e in claim(r, "new", 9)[4]] == [a, b, c]
-    assert names(r) == ["=new.9", "new"]
+    assert names(r) == ["=new.9-1", "new"]
     # The former owner wakes up.
     d, = publish(r, 1)
     before = r.dump(STREAM)
     assert claim(r, "old", 5) == [-1, -1, "", [], [], "0-0"]
     assert read(r, "old", 5) == (-1, None)
-    assert due(r, "old", fence="=old.5") == [-1, [], []]
+    assert due(r, "old", fence="=old.5-1") == [-1, [], []]
     assert start(r, "old", a, 1) == 0
     assert commit(r, "old", done(c, emit(1, "json", "1")), plain=[a, b],
-                  fence="=old.5", strict=1) == [0] * 3
+                  fence="=old.5-1", strict=1) == [0] * 3
     assert r.dump(STREAM) == before and r.keys() == [STREAM]
     # It gets the slot again, by a new lease.
     assert [e[2] for e in claim(r, "old", 10)[4]] == [3, 3, 3]
     assert read(r, "new", 9) == (-1, None)
     assert read(r, "old", 5) == (-1, None)
     assert read(r, "old", 10) == (1, [d])
-    assert names(r) == ["=old.10", "old"]
+    assert names(r) == ["=old.10-1", "old"]
 
 
 def test_claim_follows_those_who_shared_the_channel(r):
@@ -705,29 +713,29 @@ def test_claim_follows_those_who_shared_the_channel(r):
     a, = take(r, "sharer", 1)
     plant(r, "=sharer.0")
     assert [e[0] for e in claim(r, "me", 5)[4]] == [a]
-    assert names(r) == ["=me.5", "me"]
+    assert names(r) == ["=me.5-1", "me"]
     assert commit(r, "sharer", plain=[a], fence="=sharer.0") == [0]
 
 
 def test_claim_waits_for_the_first_that_is_held(r):
     publish(r, 4)
     a, b, c, d = take(r, "dead")
-    plant(r, "=dead.4")
-    assert commit(r, "dead", hold(b, 1, 60000), fence="=dead.4", strict=1) == [1]
+    plant(r, "=dead.4-1")
+    assert commit(r, "dead", hold(b, 1, 60000), fence="=dead.4-1", strict=1) == [1]
     state, wait, after, lost, entries, _ = claim(r, "me", 5)
     assert (state, after, lost) == (1, "", []) and 55000 < wait <= 60000
     assert [e[0] for e in entries] == [a]
     assert pending(r, "me") == [a] and pending(r, "dead") == [b, c, d]
-    assert names(r) == ["=me.5", "dead", "me"]
-    assert commit(r, "me", plain=[a], fence="=me.5", strict=1) == [1]
+    assert names(r) == ["=me.5-1", "dead", "me"]
+    assert commit(r, "me", plain=[a], fence="=me.5-1", strict=1) == [1]
     _, wait, after, _, entries, _ = claim(r, "me", 5)
     assert (after, entries) == ("", []) and 55000 < wait <= 60000
-    r.hset(TRIES, f"{b}@", int(time.time() * 1000) - 1)
+    r.hset(TRIES, f"{b}@", f"{int(time.time() * 1000) - 1} 60000")
     _, wait, after, _, entries, _ = claim(r, "me", 5)
     assert wait == -1 and [e[0] for e in entries] == [b, c, d]
     assert [e[2:] for e in entries] == [
         [2, "1", "0"], [2, 0, 0], [2, 0, 0]]
-    assert names(r) == ["=me.5", "me"]
+    assert names(r) == ["=me.5-1", "me"]
 
 
 def test_claim_goes_page_by_page(r):
@@ -746,7 +754,7 @@ def test_claim_goes_page_by_page(r):
     assert got == ids[:5] + ids[12:] and calls == 4
     # What waits for its retry is nobody's.
     assert pending(r, "=later") == ids[5:12]
-    assert names(r) == ["=later", "=me.5", "me"]
+    assert names(r) == ["=later", "=me.5-1", "me"]
     # A page that is just full is followed by an empty one.
     r.xack(STREAM, "t", *ids[6:])
     assert claim(r, "me", 5, 6)[2] == ids[5]
@@ -801,10 +809,10 @@ def test_read_takes_what_is_new_behind_its_fence_alone(r):
     assert pending(r, "me") == ids
     # No stream, no group, no fence: nothing is made, nothing is given.
     more = publish(r, 1)
-    r.xgroup_delconsumer(STREAM, "t", "=me.5")
+    r.xgroup_delconsumer(STREAM, "t", "=me.5-1")
     assert read(r, "me", 5) == (-1, None) and names(r) == ["me"]
-    plant(r, "=me.6")
-    assert read(r, "me", 5) == (-1, None) and names(r) == ["=me.6", "me"]
+    plant(r, "=me.6-1")
+    assert read(r, "me", 5) == (-1, None) and names(r) == ["=me.6-1", "me"]
     r.xdel(STREAM, *ids, *more)
     assert read(r, "me", 6) == (1, None)
     r.xgroup_destroy(STREAM, "t")
@@ -847,21 +855,123 @@ def test_read_arms_the_bell(r, server, state):
         bell.close()
 
 
-def test_out_of_memory_takes_nothing_from_the_owner(r):
-    ids = publish(r, 2)
+def test_full_redis_stops_nobody_who_stores_nothing(r):
+    ids = publish(r, 6)
     claim(r, "me", 5)
+    own = {"fence": "=me.5-1", "strict": 1}
     r.config_set("maxmemory", 1)
     try:
-        assert read(r, "me", 5, 1) == (1, ids[:1])
-        assert commit(r, "me", plain=ids[:1], fence="=me.5", strict=1) == [1]
-        assert due(r, "me", fence="=me.5") == [-1, [], []]
+        assert read(r, "me", 5, 3) == (1, ids[:3])
+        assert commit(r, "me", plain=ids[:1], **own) == [1]
+        assert commit(r, "me", retry(ids[1], 1, 0), hold(ids[2], 1, 50000),
+                      **own) == [1, 1]
+        assert [e[0] for e in due(r, "me", fence="=me.5-1")[2]] == ids[1:2]
+        assert start(r, "me", ids[1], 1) == 1
         assert read(r, "other", 9) == (-1, None)
-        with pytest.raises(Exception, match="OOM|memory"):
-            claim(r, "other", 9)
+        assert beat(r, "late")[2] == 1
+        # Another owner is another owner.
+        _, wait, _, _, entries, _ = claim(r, "other", 9)
+        assert [e[0] for e in entries] == ids[1:2] and wait > 40000
+        assert commit(r, "me", plain=ids[1:3], **own) == [0, 0]
+        assert read(r, "me", 5) == (-1, None)
+        assert read(r, "other", 9, 1) == (1, ids[3:4])
+        assert rescue(r, "other", "me")[0] == 1
     finally:
         r.config_set("maxmemory", 0)
-    assert names(r) == ["=me.5", "me"]
-    assert read(r, "me", 5) == (1, ids[1:])
+    assert names(r) == ["=later", "=other.9-1", "me", "other"]
+
+
+@pytest.mark.parametrize("what", ["claim", "rescue", "due"])
+def test_large_entries_come_a_few_at_a_time(r, what):
+    """A script holds up everybody: what it hands over is bounded in bytes."""
+    ids = [r.xadd(STREAM, {"text": "x" * 300000}) for _ in range(10)]
+    take(r, "dead")
+    if what == "due":
+        commit(r, "dead", *[retry(i, 1, 0) for i in ids])
+    got, calls, after = [], 0, "-"
+    while len(got) < 10:
+        calls += 1
+        if what == "claim":
+            _, _, after, _, entries, _ = claim(r, "me", 5, 1000, after)
+            assert after or len(got) + len(entries) == 10
+        elif what == "due":
+            wait, _, entries = due(r, "me")
+            assert wait == (-1 if len(got) + len(entries) == 10 else 0)
+        else:
+            _, _, _, entries, more = script(
+                r, "rescue", [STREAM, TRIES, TEAM],
+                ["t", "dead", "me", LEASE, 1000])
+            assert more == (len(got) + len(entries) < 10)
+        assert len(entries) <= 4
+        got += [e[0] for e in entries]
+    assert got == ids and calls == 3
+
+
+# --- generations --------------------------------------------------------------
+
+def test_each_claim_makes_void_what_was_asked_before(r):
+    """The same owner, by the same lease: what it said earlier comes late."""
+    publish(r, 3)
+    claim(r, "me", 5, generation=1)
+    _, (a, b) = read(r, "me", 5, 2, generation=1)
+    assert [e[0] for e in claim(r, "me", 5, generation=2)[4]] == [a, b]
+    assert names(r) == ["=me.5-2", "me"]
+    before = r.dump(STREAM)
+    old = {"fence": "=me.5-1", "strict": 1}
+    assert read(r, "me", 5, generation=1) == (-1, None)
+    assert claim(r, "me", 5, generation=1)[0] == -1
+    assert commit(r, "me", done(a, emit(1, "json", "1")), plain=[b],
+                  **old) == [0, 0]
+    assert commit(r, "me", plain=[a, b], **old) == [0, 0]
+    assert leave(r, "me", 5) == 0
+    assert script(r, "start", [STREAM, TRIES],
+                  ["t", "me", a, 1, "=me.5-1"]) == 0
+    assert r.dump(STREAM) == before and r.keys() == [STREAM]
+    # A later lease wins, whatever its generation.
+    claim(r, "new", 6, generation=1)
+    assert claim(r, "me", 5, generation=9)[0] == -1
+
+
+def test_read_to_the_end_tells_what_is_pending(r):
+    ids = publish(r, 5)
+    claim(r, "me", 5)
+    ask = ["t", "me", "=me.5-1"]
+    assert len(script(r, "read", [STREAM], [*ask, 2])) == 2
+    _, _, last, waiting, later = script(r, "read", [STREAM], [*ask, 9])
+    assert (last, waiting, later) == (ids[4], 5, 0)
+    commit(r, "me", retry(ids[0], 1, 60000), plain=ids[1:2], fence="=me.5-1")
+    _, _, last, waiting, later = script(r, "read", [STREAM], [*ask, 9])
+    assert (last, waiting, later) == (ids[4], 4, 1)
+
+
+# --- the clock of Redis -------------------------------------------------------
+
+def test_clock_that_is_set_back_makes_nobody_live_longer(r):
+    """Ten minutes back: all that was written lies in the future."""
+    beat(r, "me")
+    beat(r, "dead")
+    for member in r.zrange(TEAM, 0, -1):
+        r.zincrby(TEAM, 600000, member)
+    now, calm, lapsed, team = beat(r, "me")
+    assert lapsed == 0 and calm <= LEASE
+    assert int(team["dead"]) == pytest.approx(now + LEASE, abs=5000)
+    assert int(team["=since"]) <= now and int(team["=beat"]) <= now
+
+
+def test_clock_that_is_set_back_delays_no_retry(r):
+    publish(r, 2)
+    a, b = take(r, "me")
+    commit(r, "me", retry(a, 1, 5000), hold(b, 1, 5000))
+    late = int(time.time() * 1000) + 605000
+    r.zadd(LATER, {a: late})
+    r.hset(TRIES, mapping={f"{a}@": f"{late} 5000", f"{b}@": f"{late} 5000"})
+    assert 4000 < due(r, "me")[0] <= 5000
+    assert 4000 < claim(r, "me", 5)[1] <= 5000
+    # And that is written down: it does not begin again with each look.
+    for key in a, b:
+        when, delay = map(int, r.hget(TRIES, f"{key}@").split())
+        assert delay == 5000 and when < time.time() * 1000 + 6000
+    assert r.zscore(LATER, a) < time.time() * 1000 + 6000
 
 
 def test_what_was_not_begun_was_never_delivered(r):
@@ -877,7 +987,7 @@ def test_what_was_not_begun_was_never_delivered(r):
     assert leave(r, "me", 5) == 0
     assert leave(r, "new", 5) == 0
     assert [e[2] for e in claim(r, "new", 9)[4]] == [2, 1, 1]
-    assert names(r) == ["=new.9", "new"]
+    assert names(r) == ["=new.9-1", "new"]
     r.xdel(STREAM, *ids)
     assert leave(r, "new", 9) == 3
     r.delete(STREAM)

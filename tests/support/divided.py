@@ -111,7 +111,7 @@ def check_all(store, channels, numbers, ordered=True):
 def owner(store, channel, team=TEAM):
     """(node, index) of the worker whose fence stands in the channel."""
     for c in store.xinfo_consumers(channel_key(channel), team):
-        found = re.fullmatch(r"=([\w.-]+):(\d+)\.(.+)\.(\d+)",
+        found = re.fullmatch(r"=([\w.-]+):(\d+)\.(.+)\.(\d+)(-\d+)?",
                              c["name"].decode())
         if found:
             return found[1], int(found[2])

@@ -32,12 +32,18 @@ class _Link:
                 if not data:
                     break
                 # A mark may be cut in two.
-                self.proxy._look(self, way, tail + data)
+                lost = self.proxy._look(self, way, tail + data)
                 tail = data[-100:]
                 if not self.proxy._pass(self, way):
                     break
-                target.sendall(data)
+                if not lost:
+                    target.sendall(data)
         self.close()
+
+    def orphan(self):
+        """The client sees the end of it; what is held is not lost."""
+        with contextlib.suppress(OSError):
+            self.ends["requests"][0].shutdown(socket.SHUT_RDWR)
 
     def close(self):
         with self.proxy.changed:
@@ -57,6 +63,7 @@ class Proxy:
         self.uri = f"redis://127.0.0.1:{self.port}"
         self.changed = threading.Condition()
         self.links = []
+        self.orphans = []       # links whose clients have gone
         self.held = set()       # ways that are held on all connections
         self.traps = []         # [way of the mark, mark, way to hold, sprung]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -75,11 +82,15 @@ class Proxy:
                     self.links.append(_Link(self, client, server))
 
     def _look(self, link, way, data):
+        """True: these bytes are to be lost."""
+        lost = False
         with self.changed:
             for trap in self.traps:
                 if trap[0] == way and not trap[3].is_set() and trap[1] in data:
-                    link.held.add(trap[2])
+                    lost = lost or trap[2] is None
+                    link.held.update(trap[2:3] if trap[2] else ())
                     trap[3].set()
+        return lost
 
     def _pass(self, link, way):
         """Waits while that way is held; False: the connection is over."""
@@ -95,24 +106,38 @@ class Proxy:
 
     def trap(self, way, mark, hold):
         """When these bytes come along one way of a connection, `hold` is held
-        on it (they too, if it is the same way).  An Event: it has happened."""
+        on it (they too, if it is the same way); None: they alone are lost,
+        with whatever comes in the same piece.  An Event: it has happened."""
         sprung = threading.Event()
         with self.changed:
             self.traps.append((way, mark, hold, sprung))
         return sprung
 
-    def release(self):
-        """All that is held goes on its way."""
+    def release(self, *ways):
+        """All that is held goes on its way (or what is held on these)."""
         with self.changed:
-            self.held.clear()
-            for link in self.links:
-                link.held.clear()
+            self.held.difference_update(ways or WAYS)
+            for link in self.links + self.orphans:
+                link.held.difference_update(ways or WAYS)
             self.changed.notify_all()
+
+    def orphan(self):
+        """All connections end for their clients.  What is held may still reach
+        Redis, when it is released: late.  New ones may come."""
+        with self.changed:
+            links, self.orphans = self.links, self.links
+            self.links = []
+            for link in links:
+                link.held.update(self.held)
+            self.held.clear()
+        for link in links:
+            link.orphan()
 
     def cut(self):
         """Breaks all connections; what was held is lost.  New ones may come."""
         with self.changed:
-            links, self.links = self.links, []
+            links, self.links = self.links + self.orphans, []
+            self.orphans = []
             self.held.clear()
         for link in links:
             link.close()
