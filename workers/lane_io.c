@@ -178,13 +178,11 @@ static void look_astray(struct rd_lane *lane, const struct rd_reply *reply,
 			size_t got)
 {
 	struct rd_source *s = &lane->source;
-	int64_t pending = rd_reply_int(rd_reply_at(reply, 3), 0);
-	int64_t later = rd_reply_int(rd_reply_at(reply, 4), 0);
+	int64_t pending = rd_reply_int(rd_reply_at(reply, 4), 0);
+	int64_t later = rd_reply_int(rd_reply_at(reply, 5), 0);
 	int64_t ours = (int64_t)(lane->held + got);
 
-	lane->cursor = rd_reply_id(rd_reply_at(reply, 2));
-	if (later > 0 && got == 0)
-		rd_later_look(s); /* what else may have rung? */
+	lane->cursor = rd_reply_id(rd_reply_at(reply, 3));
 	if (pending - later <= ours || lane->claiming)
 		return;
 	s->self->counters.regained += (uint64_t)(pending - later - ours);
@@ -200,6 +198,7 @@ static size_t read_taken(struct rd_lane *lane, const struct rd_reply *reply)
 	size_t n = rows == NULL ? 0 : rows->count;
 	size_t most = (size_t)lane->source.self->cfg->batch;
 
+	look_later(&lane->source, rd_reply_int(rd_reply_at(reply, 2), -1));
 	if (n > 0)
 		lane->cursor = rd_reply_id(rd_reply_at(&rows->items[n - 1], 0));
 	/* Else it is pending now, and the claim brings it in its turn. */
@@ -245,16 +244,21 @@ static void read_done(void *arg, int err, const struct rd_reply *reply)
 static bool send_read(struct rd_lane *lane, size_t n)
 {
 	struct rd_source *s = &lane->source;
+	struct rd_buf later = RD_BUF_INIT;
 	char count[24];
 
 	snprintf(count, sizeof(count), "%zu", n);
+	rd_source_key(s, "later", &later);
 	lane->reading =
 	    rd_script_call(rd_doorbell_link(lane->doorbell), RD_SCRIPT_READ,
-			   (struct rd_slice[]){rd_buf_slice(&s->key)}, 1,
+			   (struct rd_slice[]){rd_buf_slice(&s->key),
+					       rd_buf_slice(&later)},
+			   2,
 			   (struct rd_slice[]){
 			       s->self->team, rd_slice_str(s->self->name),
 			       rd_buf_slice(&s->fence), rd_slice_str(count)},
 			   4, read_done, lane) == RD_OK;
+	rd_buf_fini(&later);
 	if (lane->reading) {
 		lane->asked = n;
 		lane->held = s->hand.count;

@@ -2,6 +2,7 @@
 """A worker's name says who it is, not when it spoke: what it said before its
 link broke counts for nothing afterwards, and whatever lies under its name
 without being in its hands comes back in order."""
+import json
 import os
 import signal
 import time
@@ -12,7 +13,8 @@ import pytest
 from divided import (TEAM, check_all, emitted, fleet, holder,  # noqa: F401
                      make_known, names, owners, pending, put, redis_, store,
                      wait_emitted)
-from harness import channel_key, eventually
+from harness import channel_key, eventually, exec_handler
+from harness import run as run_verb
 from proxy import Proxy
 
 
@@ -218,6 +220,39 @@ def retries(store, channels, due):
         store.xclaim(key, TEAM, "=later", 0, [entry], force=True, justid=True)
         store.expire(key, 1000)     # it rings, and there is nothing new
         store.persist(key)
+
+
+@pytest.mark.deadline(90)
+@pytest.mark.parametrize("how", ["handed over", "given back"])
+def test_retries_do_not_starve_behind_a_backlog(run, redis_, store, tmp_path,
+                                                how):
+    """With retry = skip they have their turn when they are due, although the
+    worker that put them off has died, or an operator gives one back."""
+    make_known(store, ["c:0"])
+    site = run.daemon(
+        "--team", TEAM, "--consume", "c:*", "--retry", "skip", "--lease", "2s",
+        "--handler", exec_handler("obey", "out", tmp_path / "notes"),
+        redis=redis_, gateways=0, workers=1)
+    out = channel_key("out")
+    put(store, ["c:0"], [1], **({"do": "retry", "ms": 3000, "times": 1}
+                                if how == "handed over" else
+                                {"do": "dead", "times": 1}))
+    put(store, ["c:0"], [2])
+    eventually(lambda: store.xlen(out) == 1)
+    put(store, ["c:0"], range(3, 1500), do="slow", seconds=0.01)
+    if how == "handed over":
+        site.kill_child("worker", 0)
+    else:
+        (letter, _), = store.xrange(f"rd:dead:{TEAM}")
+        eventually(lambda: store.xlen(out) > 3)
+        status, text, err = run_verb(
+            "dead", "retry", letter.decode(), "--team", TEAM,
+            env={"REDISTRIBUTE_TARGETS": redis_.uri})
+        assert status == 0, text + err
+    eventually(lambda: {"n": 1} in [json.loads(f[b"json"])
+                                    for _, f in store.xrange(out)],
+               40, interval=0.2)
+    assert store.xlen(out) < 1400, "it came with the end of the backlog"
 
 
 # --- slots -------------------------------------------------------------------
