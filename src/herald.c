@@ -15,6 +15,7 @@
 #include "src/keys.h"
 #include "src/log.h"
 #include "src/mem.h"
+#include "src/script.h"
 #include "src/tls.h"
 
 #include <stdlib.h>
@@ -73,11 +74,13 @@ static void on_told(void *arg, int err, const struct rd_reply *reply)
 
 static void tell(struct death *d)
 {
+	const struct rd_slice keys[] = {rd_slice_str(d->team),
+					rd_slice_str(d->roll)};
+	const struct rd_slice name = rd_slice_str(d->consumer);
+
 	/* A link that is down takes it when it is up. */
-	if (rd_redis_call(d->herald->link, NULL, NULL, "ZREM %s %s", d->team,
-			  d->consumer) == RD_OK)
-		(void)!rd_redis_call(d->herald->link, on_told, d, "INCR %s",
-				     d->roll);
+	(void)!rd_script_call(d->herald->link, RD_SCRIPT_DEPART, keys, 2, &name,
+			      1, on_told, d);
 }
 
 void rd_herald_death(struct rd_herald *h, const char *team,

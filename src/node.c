@@ -2,9 +2,7 @@
 /*
  * node.c -- what a process says of itself in Redis; see node.h.
  *
- * A report is three commands, sent without waiting for an answer: the whole
- * hash, its expiry, and the id among all others; where the names of its fields
- * are not those of the last one, what was there is removed with it.  A report
+ * A report is one script (lua/report.lua), whose answer nobody waits for.  One
  * that is lost is replaced two seconds later, and a process that is gone is
  * forgotten by expiry; whoever reports next sweeps its id away.
  *
@@ -18,6 +16,7 @@
 #include "src/log.h"
 #include "src/mem.h"
 #include "src/proc.h"
+#include "src/script.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,15 +48,12 @@ struct rd_node {
 	struct rd_buf text; /* names and values, one behind the other */
 	size_t ends[2 * FIELDS_MAX]; /* where each of them ends in text */
 	size_t count;                /* of ends */
-	struct rd_buf names;         /* its names, one a line */
-	struct rd_buf told;          /* the same of the last one */
 };
 
 static void add(struct rd_node *n, const char *name, const char *value)
 {
 	if (n->count + 2 > sizeof(n->ends) / sizeof(*n->ends))
 		return;
-	rd_buf_addf(&n->names, "%s\n", name);
 	rd_buf_adds(&n->text, name);
 	n->ends[n->count++] = n->text.len;
 	rd_buf_adds(&n->text, value);
@@ -82,7 +78,6 @@ static void make_report(struct rd_node *n)
 	char host[256] = "";
 
 	rd_buf_clear(&n->text);
-	rd_buf_clear(&n->names);
 	n->count = 0;
 	gethostname(host, sizeof(host) - 1);
 	rd_node_adds(n, "role", n->role);
@@ -105,45 +100,31 @@ static void on_report(void *arg, int err, const struct rd_reply *reply)
 
 static int send_report(struct rd_node *n)
 {
-	struct rd_slice words[2 + 2 * FIELDS_MAX];
+	const struct rd_slice keys[] = {rd_buf_slice(&n->key),
+					rd_buf_slice(&n->nodes)};
+	struct rd_slice words[3 + 2 * FIELDS_MAX];
 	const char *text = rd_buf_data(&n->text);
+	char now[24], holds[24];
 	size_t from = 0;
 
-	words[0] = rd_slice_str("HSET");
-	words[1] = rd_buf_slice(&n->key);
+	snprintf(now, sizeof(now), "%llu",
+		 (unsigned long long)rd_clock_wall_ms());
+	snprintf(holds, sizeof(holds), "%d", EXPIRE_MS);
+	words[0] = rd_slice_str(n->id);
+	words[1] = rd_slice_str(now);
+	words[2] = rd_slice_str(holds);
 	for (size_t i = 0; i < n->count; i++) {
-		words[2 + i] =
+		words[3 + i] =
 		    (struct rd_slice){text + from, n->ends[i] - from};
 		from = n->ends[i];
 	}
-	return rd_redis_send(n->link, on_report, NULL, words, 2 + n->count);
-}
-
-/* Fields that are told no longer must go, at once with what is told now. */
-static int replace_report(struct rd_node *n)
-{
-	bool fewer =
-	    !rd_slice_eq(rd_buf_slice(&n->names), rd_buf_slice(&n->told));
-
-	rd_buf_clear(&n->told);
-	if ((fewer &&
-	     (rd_redis_call(n->link, NULL, NULL, "MULTI") != RD_OK ||
-	      rd_redis_call(n->link, NULL, NULL, "DEL %b", rd_buf_data(&n->key),
-			    n->key.len) != RD_OK)) ||
-	    send_report(n) != RD_OK ||
-	    rd_redis_call(n->link, NULL, NULL, "PEXPIRE %b %d",
-			  rd_buf_data(&n->key), n->key.len,
-			  EXPIRE_MS) != RD_OK ||
-	    (fewer && rd_redis_call(n->link, on_report, NULL, "EXEC") != RD_OK))
-		return RD_ECONN;
-	rd_buf_addslice(&n->told, rd_buf_slice(&n->names));
-	return RD_OK;
+	return rd_script_call(n->link, RD_SCRIPT_REPORT, keys, 2, words,
+			      3 + n->count, on_report, NULL);
 }
 
 static void report(void *arg)
 {
 	struct rd_node *n = arg;
-	unsigned long long now = rd_clock_wall_ms();
 
 	n->soon = false;
 	rd_timer_start(&n->timer,
@@ -152,15 +133,7 @@ static void report(void *arg)
 		return;
 	make_report(n);
 	/* Where one cannot be sent, the link is down: next time then. */
-	if (replace_report(n) != RD_OK ||
-	    rd_redis_call(n->link, NULL, NULL, "ZADD %b %llu %s",
-			  rd_buf_data(&n->nodes), n->nodes.len, now + EXPIRE_MS,
-			  n->id) != RD_OK)
-		return;
-	/* The long gone: clocks of machines may differ a little. */
-	(void)!rd_redis_call(
-	    n->link, NULL, NULL, "ZREMRANGEBYSCORE %b -inf %llu",
-	    rd_buf_data(&n->nodes), n->nodes.len, now - 6ULL * EXPIRE_MS);
+	(void)!send_report(n);
 }
 
 struct rd_node *rd_node_start(struct rd_loop *loop, struct rd_redis *link,
@@ -205,8 +178,6 @@ void rd_node_stop(struct rd_node **np)
 	rd_buf_fini(&n->key);
 	rd_buf_fini(&n->nodes);
 	rd_buf_fini(&n->text);
-	rd_buf_fini(&n->names);
-	rd_buf_fini(&n->told);
 	free(n->role);
 	free(n->id);
 	free(n);

@@ -19,9 +19,11 @@
 	X(COMMIT, "commit")                                                    \
 	X(CONF, "conf")                                                        \
 	X(DELAY, "delay")                                                      \
+	X(DEPART, "depart")                                                    \
 	X(DUE, "due")                                                          \
 	X(EXPIRE, "expire")                                                    \
 	X(FORGET, "forget")                                                    \
+	X(GROUP, "group")                                                      \
 	X(JOIN, "join")                                                        \
 	X(KEEP, "keep")                                                        \
 	X(LEAVE, "leave")                                                      \
@@ -30,6 +32,7 @@
 	X(PROMOTE, "promote")                                                  \
 	X(READ, "read")                                                        \
 	X(REGISTER, "register")                                                \
+	X(REPORT, "report")                                                    \
 	X(RESCUE, "rescue")                                                    \
 	X(REVIVE, "revive")                                                    \
 	X(SHARE, "share")                                                      \

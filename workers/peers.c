@@ -285,19 +285,15 @@ void rd_peers_bell(struct rd_peers *c, struct rd_doorbell *doorbell)
 
 int rd_peers_leave(struct rd_peers *c, rd_reply_fn *fn, void *arg)
 {
-	struct rd_slice key = rd_buf_slice(&c->self->team_key);
-	struct rd_slice roll = rd_buf_slice(&c->self->roll_key);
-	int err;
+	const struct rd_slice keys[] = {rd_buf_slice(&c->self->team_key),
+					rd_buf_slice(&c->self->roll_key)};
+	const struct rd_slice name = rd_slice_str(c->self->name);
 
 	c->left = true;
 	rd_timer_stop(&c->beat);
 	rd_timer_stop(&c->expiry);
-	err = rd_redis_call(c->self->redis, NULL, NULL, "ZREM %b %s", key.data,
-			    key.len, c->self->name);
-	if (err != RD_OK)
-		return err;
-	return rd_redis_call(c->self->redis, fn, arg, "INCR %b", roll.data,
-			     roll.len);
+	return rd_script_call(c->self->redis, RD_SCRIPT_DEPART, keys, 2, &name,
+			      1, fn, arg);
 }
 
 bool rd_peers_lives(const struct rd_peers *c, struct rd_slice name)

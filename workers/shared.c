@@ -15,6 +15,7 @@
 #include "workers/shared.h"
 #include "src/log.h"
 #include "src/mem.h"
+#include "src/script.h"
 #include "workers/intake.h"
 
 #include <stdlib.h>
@@ -91,30 +92,12 @@ void rd_shared_free(struct rd_shared **shared)
 	*shared = NULL;
 }
 
-static void plant(struct rd_shared *sh)
-{
-	struct rd_source *s = &sh->source;
-	struct rd_slice key = rd_buf_slice(&s->key);
-	struct rd_slice fence = rd_buf_slice(&s->fence);
-
-	if (rd_redis_call(s->self->redis, NULL, NULL,
-			  "XGROUP CREATECONSUMER %b %b %b", key.data, key.len,
-			  s->self->team.data, s->self->team.len, fence.data,
-			  fence.len) != RD_OK) {
-		/* Commits look at each entry then. */
-	}
-}
-
 static void ensured(void *arg, int err, const struct rd_reply *reply)
 {
 	struct rd_shared *sh = arg;
 	struct rd_source *s = &sh->source;
 
 	sh->asked = false;
-	if (err == RD_OK || !sh->tried)
-		plant(sh);
-	if (err == RD_EREDIS && rd_reply_is_error(reply, "BUSYGROUP"))
-		err = RD_OK;
 	if (err == RD_EUNKNOWN)
 		return; /* rd_shared_up() comes */
 	sh->tried = true;
@@ -141,9 +124,11 @@ void rd_shared_ensure(struct rd_shared *sh)
 		return;
 	/* A channel becomes known before its key exists. */
 	rd_publisher_note(s->self->publisher, s->name, 0);
-	if (rd_redis_call(s->self->redis, ensured, sh,
-			  "XGROUP CREATE %b %b 0 MKSTREAM", key.data, key.len,
-			  s->self->team.data, s->self->team.len) == RD_OK)
+	if (rd_script_call(
+		s->self->redis, RD_SCRIPT_GROUP, &key, 1,
+		(struct rd_slice[]){s->self->team, rd_buf_slice(&s->fence),
+				    rd_slice_str(sh->tried ? "0" : "1")},
+		3, ensured, sh) == RD_OK)
 		sh->asked = true;
 	else
 		rd_timer_start(&sh->again, AGAIN_MS);

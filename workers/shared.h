@@ -20,10 +20,10 @@ struct rd_peers;
 struct rd_shared {
 	struct rd_source source;      /* first */
 	const struct rd_peers *peers; /* borrowed: who lives */
-	bool asked;                   /* XGROUP CREATE is under way */
+	bool asked;                   /* group.lua is under way */
 	bool tried;                   /* it was answered at least once */
 	bool paused;                  /* by the operator: take nothing new */
-	struct rd_timer again;        /* then XGROUP CREATE is sent again */
+	struct rd_timer again;        /* then that is asked again */
 
 	/* rescue.c */
 	struct rd_list orphans;       /* names to rescue from, in turn */

