@@ -9,7 +9,8 @@
  * our name, so it cannot happen twice.
  *
  * An entry whose emits Redis cannot store comes back with the reason, and is
- * then a failed attempt like any other.
+ * then a failed attempt like any other.  So are all that store something, where
+ * Redis goes on refusing the whole batch for a reason that does not pass.
  */
 #include "src/log.h"
 #include "src/mem.h"
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 
 #define PAUSE_MS 500 /* before a commit that Redis refused is sent again */
+#define REFUSALS 10  /* of one batch, until what it stores has failed */
 
 static void commit_send(struct rd_source *s);
 
@@ -264,6 +266,46 @@ static const struct rd_reply *code_of(const struct rd_batch *b,
 		   : plain;
 }
 
+/* A state of the server, which somebody will mend. */
+static bool passes(struct rd_slice error)
+{
+	static const char *const states[] = {
+	    "OOM",        "MISCONF",    "READONLY",    "LOADING",   "BUSY",
+	    "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "UNKILLABLE"};
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++)
+		if (memmem(error.data, error.len, states[i],
+			   strlen(states[i])) != NULL)
+			return true;
+	return false;
+}
+
+/* The batch goes apart: what it was to store has failed. */
+static void refuse_all(struct rd_source *s, struct rd_slice why)
+{
+	struct rd_list *link;
+
+	while ((link = rd_list_shift(&s->sent)) != NULL) {
+		struct rd_work *work = rd_list_item(link, struct rd_work, link);
+
+		if (rd_batch_is_plain(&work->order, &work->verdict))
+			rd_list_push(&s->finished, link);
+		else
+			refused(s, work, why);
+	}
+	batch_put(s);
+}
+
+/* Nothing was done, and it may be better soon. */
+static void not_committed(struct rd_source *s, struct rd_slice why)
+{
+	rd_log(RD_LOG_ERROR, "commit.error", "channel=%.*s error=%.*s",
+	       RD_SLICE_ARG(s->name), RD_SLICE_ARG(why));
+	rd_timer_start(&s->pause, PAUSE_MS);
+	if (!passes(why) && ++s->refusals % REFUSALS == 0)
+		refuse_all(s, why);
+}
+
 static void committed(void *arg, int err, const struct rd_reply *reply)
 {
 	struct rd_source *s = arg;
@@ -273,17 +315,13 @@ static void committed(void *arg, int err, const struct rd_reply *reply)
 
 	s->flying = false;
 	if (err != RD_OK) {
-		/* Unknown: it goes out again when the link is up.  An error:
-		 * nothing was done, and it may be better soon. */
+		/* Unknown: it goes out again when the link is up. */
 		s->repeated = s->repeated || err == RD_EUNKNOWN;
-		if (err == RD_EREDIS) {
-			rd_log(RD_LOG_ERROR, "commit.error",
-			       "channel=%.*s error=%.*s", RD_SLICE_ARG(s->name),
-			       RD_SLICE_ARG(reply->str));
-			rd_timer_start(&s->pause, PAUSE_MS);
-		}
+		if (err == RD_EREDIS)
+			not_committed(s, reply->str);
 		return;
 	}
+	s->refusals = 0;
 	rd_list_each_safe (pos, tmp, &s->sent)
 		settle(s, rd_list_item(pos, struct rd_work, link),
 		       code_of(s->batch, reply, i++));

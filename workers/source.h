@@ -62,6 +62,7 @@ struct rd_source {
 	bool repeated;           /* it was sent before, and may have run */
 	struct rd_task commit;   /* at the end of the turn */
 	struct rd_timer pause;   /* while Redis refuses commits */
+	unsigned refusals;       /* in a row, that do not pass by themselves */
 
 	/* later.c */
 	bool taking;            /* due.lua is under way */

@@ -7,8 +7,9 @@ from collections import Counter
 
 import pytest
 
-from divided import (check_all, emitted, fleet, lengths, make_known,  # noqa: F401
-                     names, pending, put, redis_, store, wait_emitted)
+from divided import (NUMBERS, TEAM, check_all, emitted, fleet,  # noqa: F401
+                     lengths, make_known, names, pending, put, redis_, store,
+                     wait_emitted)
 from harness import channel_key, eventually, holds, kill
 from harness import run as run_verb
 
@@ -186,3 +187,27 @@ def test_group_that_is_set_back_runs_all_again(redis_, store, fleet,  # noqa: F8
     assert Counter(emitted(store, "c:0")) == Counter(
         {**{n: 2 for n in range(50)}, 50: 1})
     assert not store.exists("rd:dead:t")
+
+
+# --- rights --------------------------------------------------------------------
+
+@pytest.mark.deadline(90)
+@pytest.mark.parametrize("consume", ["c:*", "c:0"], ids=["divided", "named"])
+def test_emit_that_is_forbidden_stops_nobody_for_ever(run, store, redis_, fleet,
+                                                      consume):  # noqa: F811
+    """The worker's user may not write where the handler emits to."""
+    store.execute_command(
+        "ACL", "SETUSER", "w", "on", ">pw", "+@all", "&*", "~rd:[^c]*",
+        "~rd:ch:c:*", "~rd:conf*", "~rd:con*", "~rd:channels")
+    make_known(store, ["c:0"])
+    ids = put(store, ["c:0"], range(3))
+    site = run.daemon("--team", TEAM, "--consume", consume, "--handler",
+                      f"{NUMBERS}:0", "--max-attempts", "1",
+                      redis=f"unix://{redis_.path}?user=w&password=pw",
+                      workers=1, gateways=0)
+    site.log.wait("commit.error")
+    eventually(lambda: store.xlen(f"rd:dead:{TEAM}") == 3, 60)
+    letters = [f for _, f in store.xrange(f"rd:dead:{TEAM}")]
+    assert sorted(f[b"id"].decode() for f in letters) == ids
+    assert all(b"NOPERM" in f[b"error"] for f in letters)
+    eventually(lambda: pending(store, ["c:0"]) == 0)
