@@ -87,8 +87,11 @@ static int ask(struct rd_keeper *k, struct keeper_call *call,
 	       const struct rd_reply *groups)
 {
 	size_t n = groups == NULL ? 0 : groups->count, siblings = 0, from = 0;
-	struct rd_slice *keys = rd_new_array(struct rd_slice, 5 + n * KINDS);
-	struct rd_slice *args = rd_new_array(struct rd_slice, 3 + n);
+	size_t held;
+	const struct rd_slice *holders =
+	    rd_holders_args(k->trim.holders, call->channel, &held);
+	struct rd_slice *keys = rd_new_array(struct rd_slice, 4 + n * KINDS);
+	struct rd_slice *args = rd_new_array(struct rd_slice, 2 + held + n);
 	size_t *ends = rd_new_array(size_t, n * KINDS + 1);
 	struct rd_buf text = RD_BUF_INIT, delayed = RD_BUF_INIT;
 	char expire[24];
@@ -102,20 +105,19 @@ static int ask(struct rd_keeper *k, struct keeper_call *call,
 	keys[1] = rd_buf_slice(&delayed);
 	keys[2] = rd_buf_slice(&k->channels);
 	keys[3] = rd_buf_slice(&k->fresh);
-	keys[4] = rd_buf_slice(&k->trim.teams);
 	for (size_t i = 0; i < siblings; i++) {
-		keys[5 + i] = (struct rd_slice){rd_buf_data(&text) + from,
+		keys[4 + i] = (struct rd_slice){rd_buf_data(&text) + from,
 						ends[i] - from};
 		from = ends[i];
 	}
 	snprintf(expire, sizeof(expire), "%" PRId64, k->cfg->expire_ms);
 	args[0] = call->channel;
 	args[1] = rd_slice_str(expire);
-	args[2] = rd_slice_str(k->trim.team_expire);
+	memcpy(args + 2, holders, held * sizeof(*holders));
 	for (size_t i = 0; i < n; i++)
-		args[3 + i] = rd_reply_str(&groups->items[i]);
-	err = rd_script_call(k->link, RD_SCRIPT_EXPIRE, keys, 5 + siblings,
-			     args, 3 + n, on_expired, call);
+		args[2 + held + i] = rd_reply_str(&groups->items[i]);
+	err = rd_script_call(k->link, RD_SCRIPT_EXPIRE, keys, 4 + siblings,
+			     args, 2 + held + n, on_expired, call);
 	rd_buf_fini(&text);
 	rd_buf_fini(&delayed);
 	free(keys);
@@ -208,12 +210,35 @@ static int ask_page(struct rd_keeper *k)
 	return err;
 }
 
+/* Each page knows who holds what, by now. */
+static void on_holders(void *arg, int err, const struct rd_reply *reply)
+{
+	struct rd_keeper *k = arg;
+
+	k->expire.under_way--;
+	keeper_complain(k, "teams", (struct rd_slice){"", 0}, err, reply);
+	if (err != RD_OK || (k->keeping && ask_page(k) != RD_OK))
+		k->expire.cursor[0] = '\0';
+}
+
+static int next_page(struct rd_keeper *k)
+{
+	int err;
+
+	if (rd_holders_fresh(k->trim.holders, false))
+		return ask_page(k);
+	err = rd_trim_wait(&k->trim, on_holders, k);
+	if (err == RD_OK)
+		k->expire.under_way++;
+	return err;
+}
+
 static void step(void *arg)
 {
 	struct rd_keeper *k = arg;
 	uint64_t wait_ms = k->expire.wait_ms;
 
-	if (k->expire.under_way == 0 && ask_page(k) != RD_OK) {
+	if (k->expire.under_way == 0 && next_page(k) != RD_OK) {
 		k->expire.cursor[0] = '\0';
 		wait_ms = RETRY_MS;
 	}

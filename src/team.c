@@ -10,11 +10,15 @@
  * them for itself).
  */
 #include "src/team.h"
+#include "src/clock.h"
+#include "src/glob.h"
 #include "src/keys.h"
 #include "src/log.h"
 #include "src/mem.h"
 #include "src/script.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define SHOWN 10 /* names in a sentence */
@@ -67,23 +71,45 @@ static void add_clean(struct rd_buf *out, struct rd_slice text)
 	}
 }
 
+/* Cuts the first of names that stand one a line; false: there is none. */
+static bool cut_name(struct rd_slice *names, struct rd_slice *name_out)
+{
+	const char *end;
+	size_t len = names->len;
+
+	if (len == 0)
+		return false;
+	end = memchr(names->data, '\n', len);
+	if (end != NULL)
+		len = (size_t)(end - names->data);
+	*name_out = (struct rd_slice){names->data, len};
+	len += end != NULL;
+	*names = (struct rd_slice){names->data + len, names->len - len};
+	return true;
+}
+
+bool rd_team_consumes(struct rd_slice list, struct rd_slice channel)
+{
+	struct rd_slice item;
+
+	while (cut_name(&list, &item))
+		if (rd_glob_is_pattern(item) ? rd_glob_match(item, channel)
+					     : rd_slice_eq(item, channel))
+			return true;
+	return false;
+}
+
 /* Appends "a, b and 7 more" for names that stand one a line; their number. */
 static size_t add_names(struct rd_buf *out, struct rd_slice names)
 {
+	struct rd_slice name;
 	size_t count = 0;
 
-	while (names.len > 0) {
-		const char *end = memchr(names.data, '\n', names.len);
-		size_t len =
-		    end == NULL ? names.len : (size_t)(end - names.data);
-
+	while (cut_name(&names, &name))
 		if (count++ < SHOWN) {
 			rd_buf_adds(out, count > 1 ? ", " : "");
-			add_clean(out, (struct rd_slice){names.data, len});
+			add_clean(out, name);
 		}
-		len += end != NULL;
-		names = (struct rd_slice){names.data + len, names.len - len};
-	}
 	if (count > SHOWN)
 		rd_buf_addf(out, " and %zu more", count - SHOWN);
 	return count;
@@ -202,9 +228,29 @@ static int call(struct rd_redis *link, const struct rd_config *cfg,
 	return err;
 }
 
+/* Before it says what it consumes, so that whoever reads the list of teams
+ * after that knows it (holders.c).  Beats go on from there. */
+static int enter(struct rd_redis *link, const struct rd_config *cfg)
+{
+	struct rd_buf key = RD_BUF_INIT;
+	char now[24];
+	int err;
+
+	snprintf(now, sizeof(now), "%" PRIu64, rd_clock_wall_ms());
+	rd_key_global(&key, cfg->prefix, "teams");
+	err = rd_redis_call(link, NULL, NULL, "ZADD %s NX %s %s",
+			    rd_buf_text(&key), now, cfg->team);
+	rd_buf_fini(&key);
+	return err;
+}
+
 int rd_team_join(struct rd_redis *link, const struct rd_config *cfg,
 		 rd_team_fn *fn, void *arg)
 {
+	int err = cfg->consume.count == 0 ? RD_OK : enter(link, cfg);
+
+	if (err != RD_OK)
+		return err;
 	return call(link, cfg, cfg->replace_team ? "replace" : "join", fn, arg);
 }
 

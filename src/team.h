@@ -21,15 +21,19 @@
 typedef void rd_team_fn(void *arg, int err, const char *why);
 
 /*
- * Compares what cfg.team consumes (cfg.consume in any order, cfg.ordered);
- * writes it where nothing is there, and replaces what is there where
- * cfg.replace_team says so, which is logged as team.replaced.  A configuration
- * that consumes nothing writes nothing and agrees with everything.  cfg is
- * borrowed until fn was called.  RD_ECONN, RD_ELIMIT as rd_redis_send().
+ * Enters the team among all teams, and compares what cfg.team consumes
+ * (cfg.consume in any order, cfg.ordered); writes it where nothing is there,
+ * and replaces what is there where cfg.replace_team says so, which is logged as
+ * team.replaced.  A configuration that consumes nothing writes nothing and
+ * agrees with everything.  cfg is borrowed until fn was called.  RD_ECONN,
+ * RD_ELIMIT as rd_redis_send().
  */
 RD_MUST_CHECK int rd_team_join(struct rd_redis *link,
 			       const struct rd_config *cfg, rd_team_fn *fn,
 			       void *arg);
+/* Is the channel in a list of what a team consumes, as Redis holds it: names
+ * and patterns, one a line? */
+bool rd_team_consumes(struct rd_slice list, struct rd_slice channel);
 /* What rd_team_join() would say; writes nothing. */
 RD_MUST_CHECK int rd_team_ask(struct rd_redis *link,
 			      const struct rd_config *cfg, rd_team_fn *fn,

@@ -3,41 +3,35 @@
 -- beside it, unless somebody has not finished with it.
 --
 -- KEYS   1 stream of the channel, 2 zset of its delayed messages, 3 zset of
---        all channels, 4 stream of channels as they appear, 5 zset of all
---        teams (trim.lua), 6... what stands beside the channel for the groups
---        that ARGV names
--- ARGV   1 channel, 2 expire (ms), 3 team-expire (ms), 4... groups
+--        all channels, 4 stream of channels as they appear, 5... what stands
+--        beside the channel for the groups that ARGV names
+-- ARGV   1 channel, 2 expire (ms), 3... which teams hold the channel
+--        (use/holders.lua), and behind that the names of groups
 -- answer 0: it stays; 1: it is gone; a list: it may go, but these are its
 --        groups, and not all of them were named: nothing was done
 --
 -- Idle is judged by the last id that the stream gave, so foreign producers
--- count.  Spared are: delayed messages; entries that some group was not given,
--- or has not acknowledged, unless team-expire is over for it; and a stream
--- that never had an entry, but has groups: they wait for the first.
-local stream, delayed, channels, new, teams = KEYS[1], KEYS[2], KEYS[3],
-	KEYS[4], KEYS[5]
-local channel = ARGV[1]
-local expire, team_expire = tonumber(ARGV[2]), tonumber(ARGV[3])
+-- count.  Spared are: delayed messages; entries that somebody who holds the
+-- channel was not given, or has not acknowledged; a stream that never had an
+-- entry, but has groups that hold it: they wait for the first; and what had an
+-- entry after the list of teams was made, as in trim.lua.
+local stream, delayed, channels, new = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local channel, expire = ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 --@use fields
+--@use holders
 
-local function has_expired(name)
-	local beat = redis.pcall('ZSCORE', teams, name)
-	return type(beat) == 'string' and now - tonumber(beat) > team_expire
-end
+local teams, first_group = holders_at(3)
 
 local function is_unfinished(group)
-	if has_expired(group.name) then
-		return false
-	end
 	return group.pending > 0 or #redis.call('XRANGE', stream,
 		'(' .. group['last-delivered-id'], '+', 'COUNT', 1) > 0
 end
 
 local function is_named(name)
-	for i = 4, #ARGV do
+	for i = first_group, #ARGV do
 		if ARGV[i] == name then
 			return true
 		end
@@ -47,18 +41,25 @@ end
 
 -- nil: it stays; else the names of its groups.
 local function groups_to_drop()
-	local last = fields_of(redis.call('XINFO', 'STREAM', stream))[
-		'last-generated-id']
-	if now - tonumber(string.match(last, '^%d+')) < expire then
+	local info = fields_of(redis.call('XINFO', 'STREAM', stream))
+	local last = info['last-generated-id']
+	local ms = tonumber(string.match(last, '^%d+'))
+	if now - ms < expire or ms >= tonumber(teams.since) then
 		return nil
 	end
-	local names = {}
+	local names, set = {}, {}
 	for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
 		local group = fields_of(row)
-		if last == '0-0' or is_unfinished(group) then
+		local name = group.name
+		if not teams.expired[name] and not teams.idle[name] and
+		    (last == '0-0' or is_unfinished(group)) then
 			return nil
 		end
-		table.insert(names, group.name)
+		table.insert(names, name)
+		set[name] = true
+	end
+	if info.length > 0 and holder_without(teams, set) then
+		return nil
 	end
 	return names
 end
@@ -81,7 +82,7 @@ for _, name in ipairs(groups) do
 	end
 end
 redis.call('UNLINK', stream)
-for i = 6, #KEYS do
+for i = 5, #KEYS do
 	redis.call('UNLINK', KEYS[i])
 end
 if redis.call('ZREM', channels, channel) == 1 then

@@ -14,13 +14,21 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct test_redis redis;
 static const char *script;
+/* Which teams hold: those that do, that have expired, that no longer consume;
+ * each list separated by blanks. */
+static const char *holds, *expired, *idle;
+static long long since; /* the list is of this time; 0: of now */
+static long long young; /* what the answer says */
 
 static void setup(void)
 {
 	script = script_sources[RD_SCRIPT_TRIM].source;
+	holds = expired = idle = NULL;
+	since = 0;
 	test_redis_start(&redis);
 }
 
@@ -44,18 +52,57 @@ static void fill(const char *key, int from, int to)
 	}
 }
 
-#define TEAM_EXPIRE 10000 /* ms */
+static long long now_ms(void)
+{
+	redisReply *r = test_ask(&redis, "TIME");
+	long long now =
+	    atoll(r->element[0]->str) * 1000 + atoll(r->element[1]->str) / 1000;
+
+	freeReplyObject(r);
+	return now;
+}
+
+/* Appends the number of names, and the names. */
+static size_t add_names(const char **argv, size_t n, const char *list,
+			char *buf, size_t size)
+{
+	size_t head = n++;
+	char *save = NULL;
+
+	snprintf(buf, size, "%s", list == NULL ? "" : list);
+	for (char *name = strtok_r(buf, " ", &save); name != NULL;
+	     name = strtok_r(NULL, " ", &save))
+		argv[n++] = name;
+	argv[head] = (const char *[]){"0", "1", "2", "3"}[n - head - 1];
+	return n;
+}
+
+static redisReply *call_trim(const char *key, int maxlen)
+{
+	const char *argv[20] = {"EVAL", script, "1", key};
+	char most[24], time[24], names[3][64];
+	size_t n = 4;
+
+	snprintf(most, sizeof(most), "%d", maxlen);
+	snprintf(time, sizeof(time), "%lld", since > 0 ? since : now_ms() + 1);
+	argv[n++] = most;
+	argv[n++] = time;
+	n = add_names(argv, n, holds, names[0], sizeof(names[0]));
+	n = add_names(argv, n, expired, names[1], sizeof(names[1]));
+	n = add_names(argv, n, idle, names[2], sizeof(names[2]));
+	return redisCommandArgv(redis.admin, (int)n, argv, NULL);
+}
 
 /* Compares the answer; which team was passed, and who holds, "" for none. */
 static long long trim_told(const char *key, int maxlen, const char *passed,
 			   const char *holder)
 {
-	redisReply *r = test_ask(&redis, "EVAL %s 2 %s rd:teams %d %d", script,
-				 key, maxlen, TEAM_EXPIRE);
+	redisReply *r = call_trim(key, maxlen);
 	long long removed, left;
 
 	ck_assert_int_eq((int)r->type, REDIS_REPLY_ARRAY);
-	ck_assert_uint_eq(r->elements, 4);
+	ck_assert_uint_eq(r->elements, 5);
+	young = r->element[4]->integer;
 	removed = r->element[0]->integer;
 	left = r->element[1]->integer;
 	if (passed != NULL) {
@@ -206,24 +253,14 @@ START_TEST(test_deleted)
 }
 END_TEST
 
-/* When the team was last alive, in ms before now. */
-static void beat(const char *team, long long ago_ms)
-{
-	redisReply *r = test_ask(&redis, "TIME");
-	long long now = atoll(r->element[0]->str) * 1000;
-
-	freeReplyObject(r);
-	test_do(&redis, "ZADD rd:teams %lld %s", now - ago_ms, team);
-}
-
 START_TEST(test_team_expires)
 {
 	fill("s", 1, 1000);
 	test_do(&redis, "XGROUP CREATE s foreign 0");
 	test_do(&redis, "XGROUP CREATE s old 0");
 	test_do(&redis, "XGROUP CREATE s live 0");
-	beat("old", TEAM_EXPIRE * 2);
-	beat("live", 1000);
+	holds = "live";
+	expired = "old";
 	ck_assert_int_eq((int)trim_told("s", 100, "", "foreign"), 0);
 	deliver("s", "foreign", 1000);
 	ack("s", "foreign", 1, 1000);
@@ -232,9 +269,11 @@ START_TEST(test_team_expires)
 	ack("s", "live", 1, 450);
 	ck_assert_int_eq((int)trim_told("s", 100, "old", "live"), 400);
 	/* It comes back: what is left is its own again. */
-	beat("old", 0);
+	holds = "live old";
+	expired = NULL;
 	ck_assert_int_eq((int)trim_told("s", 100, "", "old"), 0);
-	beat("old", TEAM_EXPIRE * 2);
+	holds = NULL;
+	expired = "old";
 	test_do(&redis, "XGROUP DESTROY s live");
 	test_do(&redis, "XGROUP DESTROY s foreign");
 	ck_assert_int_eq((int)trim_told("s", 100, "old", ""), 500);
@@ -242,13 +281,57 @@ START_TEST(test_team_expires)
 }
 END_TEST
 
-/* What is no list of teams lets every group hold. */
-START_TEST(test_teams_of_wrong_type)
+/* Who consumes the channel and has no group there needs all of it, unless it
+ * has expired; then it is told that it was passed. */
+START_TEST(test_team_without_group)
 {
 	fill("s", 1, 1000);
-	test_do(&redis, "XGROUP CREATE s g 0");
-	test_do(&redis, "SET rd:teams x");
-	ck_assert_int_eq((int)trim_told("s", 100, "", "g"), 0);
+	test_do(&redis, "XGROUP CREATE s done $");
+	holds = "done absent";
+	ck_assert_int_eq((int)trim_told("s", 100, "", "absent"), 0);
+	holds = "done";
+	expired = "absent";
+	ck_assert_int_eq((int)trim_told("s", 100, "absent", "done"), 900);
+}
+END_TEST
+
+/* A group of a team that no longer consumes the channel, with entries that it
+ * was not given, and some that it has not finished. */
+START_TEST(test_team_that_left)
+{
+	fill("s", 1, 1000);
+	test_do(&redis, "XGROUP CREATE s left 0");
+	ck_assert_int_eq((int)trim_told("s", 100, "", "left"), 0);
+	deliver("s", "left", 100);
+	idle = "left other";
+	ck_assert_int_eq((int)trim_told("s", 100, "", ""), 900);
+}
+END_TEST
+
+/* What came after the list was made may be for a team that is not on it. */
+START_TEST(test_young)
+{
+	long long long_ago = now_ms() - 100000, last = now_ms() + 1000000;
+
+	for (int i = 0; i < 300; i++)
+		test_do(&redis, "XADD s %lld-%d a b", long_ago - 1, i);
+	for (int i = 0; i < 300; i++)
+		test_do(&redis, "XADD s %lld-%d a b", long_ago, i);
+	since = long_ago;
+	ck_assert_int_eq((int)trim("s", 400), 200);
+	ck_assert_int_eq((int)young, 0);
+	ck_assert_int_eq((int)trim("s", 100), 100);
+	ck_assert_int_eq((int)young, 1);
+	ck_assert_int_eq((int)trim("s", 100), 0);
+	/* A later list tells more. */
+	since = long_ago + 1;
+	ck_assert_int_eq((int)trim("s", 100), 200);
+	/* Ids that are not of this clock are no times. */
+	since = long_ago;
+	for (int i = 0; i < 300; i++)
+		test_do(&redis, "XADD s %lld-%d a b", last, i);
+	ck_assert_int_eq((int)trim("s", 100), 300);
+	ck_assert_int_eq((int)young, 0);
 }
 END_TEST
 
@@ -321,7 +404,9 @@ int main(void)
 	tcase_add_test(tc, test_huge_ids);
 	tcase_add_test(tc, test_deleted);
 	tcase_add_test(tc, test_team_expires);
-	tcase_add_test(tc, test_teams_of_wrong_type);
+	tcase_add_test(tc, test_team_without_group);
+	tcase_add_test(tc, test_team_that_left);
+	tcase_add_test(tc, test_young);
 	tcase_add_test(tc, test_bounded);
 	tcase_add_loop_test(tc, test_random, 0, 3);
 	suite_add_tcase(s, tc);
