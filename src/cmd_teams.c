@@ -7,9 +7,13 @@
  * channel.  It refuses while a worker lives, because that one would make its
  * groups again, from the first message on; what is dropped twice, or was only
  * dropped in part, can be dropped again.
+ *
+ * `drop --channel` does the same in one channel, and what counts is whether the
+ * team consumes it: a worker makes no group where it does not.
  */
 #include "src/cli_fleet.h"
 #include "src/keys.h"
+#include "src/team.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +26,7 @@ struct teams {
 	struct rd_ask *ask;       /* owned */
 	struct rd_census *census; /* owned */
 	const char *prefix;       /* borrowed */
+	const char *channel;      /* borrowed: drop it in this one; or NULL */
 	bool json;
 	bool yes;          /* do not ask */
 	struct rd_buf key; /* of the command that is being made */
@@ -298,6 +303,100 @@ static int drop(struct teams *s, const char *name)
 	return status == RD_EXIT_OK ? report_drop(s, name, team) : status;
 }
 
+/* --- and in one channel -------------------------------------------------- */
+
+/* What the team has not finished in the channel; false: it has no group. */
+static bool find_group(const struct rd_reply *numbers, const char *team,
+		       struct rd_group_row *group_out)
+{
+	for (size_t i = 0; rd_numbers_group(numbers, i, group_out); i++)
+		if (rd_slice_is(group_out->team, team))
+			return true;
+	return false;
+}
+
+static int confirm_channel(struct teams *s, const char *name,
+			   const struct rd_backlog *left)
+{
+	struct rd_buf question = RD_BUF_INIT;
+	int status;
+
+	if (s->yes)
+		return RD_EXIT_OK;
+	rd_buf_addf(&question,
+		    "Team %s will be forgotten in channel %s: its place, and "
+		    "what it has not finished (%" PRIu64 "%s to read, %" PRIu64
+		    " pending).",
+		    name, s->channel, left->lag, left->at_least ? "+" : "",
+		    left->pending);
+	status = rd_cli_confirm(rd_buf_text(&question));
+	rd_buf_fini(&question);
+	return status;
+}
+
+static int report_channel(struct teams *s, const char *name,
+			  const struct rd_backlog *left)
+{
+	if (s->json) {
+		rd_buf_adds(&s->out, "{\"dropped\":");
+		rd_show_json(&s->out, rd_slice_str(name));
+		rd_buf_adds(&s->out, ",\"channel\":");
+		rd_show_json(&s->out, rd_slice_str(s->channel));
+		rd_buf_addc(&s->out, ',');
+		rd_cli_backlog_json(left, rd_census_fleet(s->census)->now_ms,
+				    &s->out);
+		rd_buf_adds(&s->out, "}\n");
+	} else {
+		rd_buf_addf(&s->out,
+			    "team %s is dropped in channel %s: %" PRIu64
+			    "%s to read, %" PRIu64 " pending\n",
+			    name, s->channel, left->lag,
+			    left->at_least ? "+" : "", left->pending);
+	}
+	return rd_cli_print(&s->out);
+}
+
+static int drop_channel(struct teams *s, const char *name)
+{
+	struct rd_bulk bulk = {.ask = s->ask};
+	struct rd_slice channel = rd_slice_str(s->channel), key;
+	const struct rd_team_row *team;
+	const struct rd_reply *reply;
+	struct rd_group_row group;
+	struct rd_backlog left;
+	int err, status = rd_cli_census(s->ask, s->prefix, false, NULL, NULL,
+					&s->census);
+
+	if (status != RD_EXIT_OK)
+		return status;
+	team = rd_fleet_find(rd_census_fleet(s->census), rd_slice_str(name));
+	if (team == NULL)
+		return rd_cli_fail(RD_EXIT_FAILED, "there is no team %s", name);
+	if (rd_team_consumes(rd_reply_str(rd_reply_get(team->conf, "consume")),
+			     channel))
+		return rd_cli_fail(RD_EXIT_FAILED,
+				   "team %s consumes %s: take that out of its "
+				   "consume first (--replace-team)",
+				   name, s->channel);
+	rd_key_channel(&s->key, s->prefix, channel);
+	key = rd_buf_slice(&s->key);
+	err =
+	    rd_ask_script(s->ask, &reply, RD_SCRIPT_NUMBERS, &key, 1, NULL, 0);
+	if (err != RD_OK)
+		return rd_cli_redis_fail(err, reply);
+	if (!find_group(reply, name, &group))
+		return rd_cli_fail(RD_EXIT_FAILED,
+				   "team %s has no group in channel %s", name,
+				   s->channel);
+	left = group.backlog; /* the rest is borrowed from the reply */
+	status = confirm_channel(s, name, &left);
+	if (status == RD_EXIT_OK) {
+		(void)drop_group(s, &bulk, name, channel); /* bulk knows */
+		status = rd_bulk_end(&bulk);
+	}
+	return status == RD_EXIT_OK ? report_channel(s, name, &left) : status;
+}
+
 static int work(struct teams *s, const struct rd_verb *verb)
 {
 	char **words = s->cli.words;
@@ -309,10 +408,17 @@ static int work(struct teams *s, const struct rd_verb *verb)
 					   "name of a team");
 	if (dropping && !rd_name_valid(rd_slice_str(words[1])))
 		return rd_cli_misuse(verb, "%s is no name of a team", words[1]);
+	if (s->channel != NULL && !dropping)
+		return rd_cli_misuse(verb, "--channel is for drop");
+	if (s->channel != NULL && !rd_channel_valid(rd_slice_str(s->channel)))
+		return rd_cli_misuse(verb, "%s is no channel", s->channel);
 	if (rd_cli_ask(&s->cli, &s->ask, &status) != RD_OK)
 		return status;
 	s->prefix = s->cli.cfg.prefix;
-	return dropping ? drop(s, words[1]) : list(s);
+	if (!dropping)
+		return list(s);
+	return s->channel != NULL ? drop_channel(s, words[1])
+				  : drop(s, words[1]);
 }
 
 int rd_cmd_teams(const struct rd_verb *verb, int argc, char **argv)
@@ -321,6 +427,9 @@ int rd_cmd_teams(const struct rd_verb *verb, int argc, char **argv)
 	const struct rd_flag flags[] = {
 	    {"--json", NULL, "as JSON", &s.json, NULL},
 	    {"--yes", NULL, "drop without asking", &s.yes, NULL},
+	    {"--channel", "NAME",
+	     "drop the team in this channel only, which it no longer consumes",
+	     NULL, &s.channel},
 	    {0},
 	};
 	int status;

@@ -27,7 +27,9 @@ static const struct rd_verb verbs[] = {
      rd_cmd_top},
     {"teams", "[drop NAME]", "Show all teams, or end one everywhere",
      "drop removes the team's groups from every channel, its dead letters and "
-     "settings.\nIt refuses while a worker of the team lives.",
+     "settings.\nIt refuses while a worker of the team lives.  With --channel "
+     "it removes what the team\nhas in one channel, and refuses while the "
+     "team consumes that.",
      rd_cmd_teams},
     {"channels", "[NAME|PATTERN]", "Show channels and how far each team is",
      NULL, rd_cmd_channels},

@@ -141,3 +141,53 @@ def test_who_cannot_read_the_teams_trims_nothing(run, server, store):
     gate.wait_event("publisher.trim")
     store.delete("rd:teams")
     eventually(lambda: not store.exists("rd:ch:c"), 20)
+
+
+@pytest.mark.deadline(120)
+def test_a_channel_that_was_taken_out_of_consume_holds_nothing(
+        run, server, store, notes):
+    """Its group stays, with one message in hand and others not read; the team
+    lives on."""
+    client_of = run.daemon(*FULL, redis=server)
+    client = run.client(client_of)
+    site = team(run, server, notes, "a", "b")
+    publish(client, "b", 3)
+    eventually(lambda: numbers(notes) == {"b": [0, 1, 2]})
+    assert site.stop() == 0
+    publish(client, "b", 2)
+    store.xreadgroup("t", "somebody", {"rd:ch:b": ">"}, count=1)
+    # While it is consumed, it holds, and cannot be dropped.
+    status, _, err = verb(server, "teams", "drop", "t", "--channel", "b", "--yes")
+    assert status == 1 and "team t consumes b" in err
+    site = team(run, server, notes, "a", more=["--replace-team"])
+    eventually(lambda: store.hget("rd:conf:t", "consume") == b"a")
+    publish(client, "b", 1500)
+    eventually(lambda: store.xlen("rd:ch:b") <= 700, 20)
+    group, = store.xinfo_groups("rd:ch:b")
+    assert group["name"] == b"t"
+    body = client_of.http("/metrics")[1]
+    assert "redistribute_gateway_backlog_refused_total 0" in body
+    # The whole team cannot be dropped while it runs, this channel can.
+    status, _, err = verb(server, "teams", "drop", "t", "--yes")
+    assert status == 1 and "living worker" in err
+    store.hset("rd:tries:t:{rd:ch:b}", "1-0", 1)
+    store.zadd("rd:later:t:{rd:ch:b}", {"1-0": 1})
+    store.hset("rd:tally:t:{rd:ch:b}", "messages", 1)
+    status, _, err = verb(server, "teams", "drop", "t", "--channel", "b")
+    assert status != 0          # nobody is there who could confirm
+    assert store.xinfo_groups("rd:ch:b")
+    status, out, err = verb(server, "teams", "drop", "t", "--channel", "b",
+                            "--yes", "--json")
+    assert status == 0, err
+    said = json.loads(out)
+    assert (said["dropped"], said["channel"]) == ("t", "b")
+    assert said["lag"] > 0 and said["pending"] == 1
+    assert not store.xinfo_groups("rd:ch:b")
+    assert not store.keys("*:t:{rd:ch:b}")
+    assert store.xlen("rd:ch:b") > 500
+    status, _, err = verb(server, "teams", "drop", "t", "--channel", "b", "--yes")
+    assert status == 1 and "no group" in err
+    # The team goes on with the rest.
+    publish(client, "a", 3)
+    eventually(lambda: numbers(notes).get("a") == [0, 1, 2])
+    assert site.stop() == 0
