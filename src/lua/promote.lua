@@ -5,7 +5,7 @@
 --        all channels that have some
 -- ARGV   1 channel
 -- answer {messages published, members thrown away that are no messages,
---         ms until the next is due (-1: none waits), error (or "")}
+--         ms until the next is due (0: now; -1: none waits), error (or "")}
 --
 -- Two zsets hold what is delayed (written by delay.lua and commit.lua):
 --   beside the channel, <prefix>:delayed:{<prefix>:ch:<channel>}: a member is
@@ -17,19 +17,23 @@
 --   <prefix>:delayed: a member is a channel, its score no later than the
 --   earliest of the channel's due times.
 --
--- Publishing and removing are one step, so a message appears exactly once.
+-- Publishing and removing are one step, so a message appears exactly once.  One
+-- call moves MOST of them or MOST_BYTES, whichever comes first, and at least
+-- one: a script holds up everybody.
 -- Where the stream cannot be written (it is something else, or has no ids
 -- left), all stays as it is, and the index says to try again after RETRY ms.
 local stream, delayed, index = KEYS[1], KEYS[2], KEYS[3]
 local channel = ARGV[1]
-local MOST = 1000
+local MOST, MOST_BYTES = 1000, 1000000
 local RETRY = 10000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function words_of(member)
-	local body = string.match(member, '^%d+:%d+:(.*)$')
-	local ok, words = pcall(cmsgpack.unpack, body)
+	-- No capture: that would look at each byte.
+	local _, head = string.find(member, '^%d+:%d+:')
+	local ok, words = pcall(cmsgpack.unpack, string.sub(member,
+		(head or #member) + 1))
 	if not ok or type(words) ~= 'table' or #words == 0 or
 	    #words % 2 ~= 0 then
 		return nil
@@ -53,11 +57,19 @@ local function publish(words)
 	return type(r) == 'table' and r.err or nil
 end
 
-local moved, bad, failed = 0, 0, ''
+-- What comes next, and when it is due; nil: none waits.
+local function head()
+	local row = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+	return row[1], tonumber(row[2])
+end
+
+local moved, bad, bytes, failed, due = 0, 0, 0, '', nil
 local kind = redis.call('TYPE', delayed).ok
 if kind == 'zset' then
-	for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf',
-	    now, 'LIMIT', 0, MOST)) do
+	local member
+	member, due = head()
+	while member and due <= now and moved + bad < MOST and
+	    bytes < MOST_BYTES do
 		local words = words_of(member)
 		local why = words and publish(words)
 		if why then
@@ -67,14 +79,13 @@ if kind == 'zset' then
 		redis.call('ZREM', delayed, member)
 		moved = moved + (words and 1 or 0)
 		bad = bad + (words and 0 or 1)
+		bytes = bytes + #member
+		member, due = head()
 	end
 elseif kind ~= 'none' then
 	failed = 'WRONGTYPE ' .. delayed .. ' is a ' .. kind
 end
 
-local head = kind == 'zset' and
-	redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES') or {}
-local due = tonumber(head[2])
 if failed ~= '' then
 	due = now + RETRY
 end

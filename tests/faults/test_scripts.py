@@ -407,6 +407,52 @@ def test_emit_with_a_delay_waits_where_promote_finds_it(r):
     assert out(r, "rd:ch:two") == [{"json": "5"}]
 
 
+def put_off(r, count, size, channel="out"):
+    """Messages that are due: the number of each, and so many bytes."""
+    pipe = r.pipeline(transaction=False)
+    for n in range(count):
+        pipe.eval("return redis.call('ZADD', KEYS[1], 5, string.format("
+                  "'1700000000000000:%08d:', ARGV[1]) .. "
+                  "cmsgpack.pack({'n', ARGV[1], 'text', "
+                  "string.rep('x', ARGV[2])}))", 1, beside(channel), n, size)
+    pipe.zadd(DELAYED, {channel: 5})
+    pipe.execute()
+
+
+def test_messages_that_are_due_together_are_promoted_piece_by_piece(r):
+    """Bounded in bytes and in number, at least one: no call is long."""
+    put_off(r, 1000, 65000)
+    moved = []
+    while not moved or wait == 0:
+        n, bad, wait, error = promote(r)
+        assert (bad, error) == (0, "") and 0 < n <= 17
+        assert r.zcard(DELAYED) == (wait == 0)
+        moved.append(n)
+    assert sum(moved) == 1000 and wait == -1
+    assert [int(m["n"]) for m in out(r)] == list(range(1000))
+    put_off(r, 2500, 1)
+    assert [promote(r)[0] for _ in range(3)] == [1000, 1000, 500]
+    put_off(r, 3, 1500000)
+    assert [promote(r)[0] for _ in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.deadline(120)
+def test_the_keeper_goes_on_while_messages_are_due(run, server, r):
+    """1,000 of 65 kB, in many short calls; the longest of them is printed."""
+    put_off(r, 1000, 65000)
+    r.config_set("slowlog-log-slower-than", 0)
+    r.config_set("slowlog-max-len", 100000)
+    run.daemon("--prefix", "rd", redis=server)
+    eventually(lambda: r.xlen(OUT) == 1000, 60)
+    calls = [e["duration"] for e in r.slowlog_get(100000)
+             if e["command"].startswith(b"EVAL") and b"rd:delayed:" in
+             e["command"]]
+    print(f"{len(calls)} calls, the longest took {max(calls)} us")
+    assert len(calls) >= 60
+    eventually(lambda: not r.exists(DELAYED, beside("out")))
+    assert [int(m["n"]) for m in out(r)] == list(range(1000))
+
+
 @pytest.mark.parametrize("key", [DELAYED, beside("out")])
 def test_delay_that_cannot_be_stored_fails_its_entry_alone(r, key):
     r.set(key, "x")
