@@ -5,7 +5,12 @@
  * A bell on the index of all channels that have some rings when a new one is
  * earlier than what is known; a timer waits for the head.  Times are those of
  * Redis, whose clock is asked with each look.  Each script call moves what is
- * due in one channel (promote.lua) and corrects the index.
+ * due in one channel, or a part of it (promote.lua), and corrects the index;
+ * what is still due then is found by the next look, at once.
+ *
+ * A channel that is refused as a whole stays where it was in the index.  The
+ * next page begins behind those, a little later, so that they hold up nobody;
+ * when no page is left that is due, the next look begins with them again.
  *
  * Nobody counts what is published here for trimming, so each answer trims by
  * chance: about once in a hundred messages.
@@ -16,9 +21,10 @@
 #include "src/log.h"
 #include "src/script.h"
 
-#define PAGE       "100"
-#define LOOK_MS    60000 /* at least so often: clocks may be set */
-#define FAILED_MS  1000
+#define PAGE       100ULL /* channels */
+#define LOOK_MS    60000  /* at least so often: clocks may be set */
+#define FAILED_MS  1000   /* after a refusal: to the next look */
+#define PAGE_MS    100    /* to the next page behind what was refused */
 #define TRIM_EVERY 100
 
 static void look(void *arg)
@@ -26,6 +32,16 @@ static void look(void *arg)
 	struct rd_keeper *k = arg;
 
 	rd_bell_ring(k->doorbell, &k->due.bell);
+}
+
+/* All of it was promoted, or refused. */
+static void end_page(struct rd_keeper *k)
+{
+	k->due.skip += k->due.refused;
+	if (k->due.refused > 0)
+		rd_timer_start(&k->due.timer, PAGE_MS);
+	else
+		look(k);
 }
 
 static void on_promoted(void *arg, int err, const struct rd_reply *reply)
@@ -48,13 +64,9 @@ static void on_promoted(void *arg, int err, const struct rd_reply *reply)
 	if ((uint64_t)moved > keeper_random() % TRIM_EVERY && k->keeping)
 		keeper_scan_trim(k, call->channel);
 	keeper_call_free(call);
-	k->due.failed |= err != RD_OK;
-	if (--k->due.promoting > 0 || !k->keeping)
-		return;
-	if (k->due.failed)
-		rd_timer_start(&k->due.timer, FAILED_MS);
-	else
-		look(k);
+	k->due.refused += err != RD_OK;
+	if (--k->due.promoting == 0 && k->keeping)
+		end_page(k);
 }
 
 static void promote(struct rd_keeper *k, struct rd_slice channel)
@@ -72,7 +84,7 @@ static void promote(struct rd_keeper *k, struct rd_slice channel)
 			   on_promoted, call) == RD_OK)
 		return;
 	k->due.promoting--;
-	k->due.failed = true;
+	k->due.refused++;
 	keeper_call_free(call);
 }
 
@@ -101,7 +113,7 @@ static void on_head(void *arg, int err, const struct rd_reply *reply)
 	keeper_complain(k, "delayed", (struct rd_slice){"", 0}, err, reply);
 	if (k->due.promoting > 0)
 		return;
-	k->due.failed = false;
+	k->due.refused = 0;
 	for (size_t i = 0; rd_reply_at(reply, i + 1) != NULL; i += 2) {
 		int64_t due = rd_reply_int(rd_reply_at(reply, i + 1), 0);
 
@@ -111,20 +123,24 @@ static void on_head(void *arg, int err, const struct rd_reply *reply)
 		}
 		promote(k, rd_reply_str(rd_reply_at(reply, i)));
 	}
-	if (k->due.promoting == 0)
-		rd_timer_start(&k->due.timer,
-			       k->due.failed ? FAILED_MS : (uint64_t)wait);
+	if (k->due.promoting > 0)
+		return;
+	if (err != RD_OK || k->due.refused > 0 || k->due.skip > 0)
+		wait = FAILED_MS;
+	k->due.skip = 0;
+	rd_timer_start(&k->due.timer, (uint64_t)wait);
 }
 
 static void read_index(void *arg)
 {
 	struct rd_keeper *k = arg;
 	struct rd_redis *link = rd_doorbell_link(k->doorbell);
+	unsigned long long from = k->due.skip;
 
 	if (rd_redis_call(link, on_time, k, "TIME") == RD_OK &&
-	    rd_redis_call(link, on_head, k, "ZRANGE %b 0 " PAGE " WITHSCORES",
-			  rd_buf_data(&k->due.index),
-			  k->due.index.len) == RD_OK)
+	    rd_redis_call(link, on_head, k, "ZRANGE %b %llu %llu WITHSCORES",
+			  rd_buf_data(&k->due.index), k->due.index.len, from,
+			  from + PAGE - 1) == RD_OK)
 		k->due.reads++;
 	else
 		rd_bell_answered(k->doorbell, &k->due.bell, false, true);
@@ -140,6 +156,7 @@ void keeper_due_init(struct rd_keeper *k)
 
 void keeper_due_start(struct rd_keeper *k)
 {
+	k->due.skip = 0;
 	rd_bell_add(k->doorbell, &k->due.bell, rd_buf_slice(&k->due.index),
 		    &bell_ops, k, NULL);
 }

@@ -28,7 +28,8 @@ struct keeper_due {
 	struct rd_timer timer; /* to the next due time */
 	size_t reads;          /* of the index, under way */
 	size_t promoting;      /* channels, under way */
-	bool failed;           /* one of them was refused as a whole */
+	size_t refused;        /* of this page, as a whole: they stay there */
+	size_t skip;           /* of the pages before: where this one begins */
 	int64_t offset_ms;     /* clock of Redis minus rd_clock_ms() */
 };
 

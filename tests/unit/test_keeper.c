@@ -299,6 +299,48 @@ START_TEST(test_delayed_garbage)
 }
 END_TEST
 
+static bool was_denied(void *arg)
+{
+	redisReply *r = test_ask(&redis, "ACL LOG");
+	bool yes = r->elements > 0;
+
+	(void)arg;
+	freeReplyObject(r);
+	return yes;
+}
+
+/* An error answer is no answer: it is asked again soon, not in a minute. */
+START_TEST(test_delayed_error_answer)
+{
+	test_do(&redis, "ACL SETUSER default -zrange");
+	delay("d", 1, 5, "a");
+	candidate_start(&first, k1);
+	test_wait(loop, was_denied, NULL, SOON, "denial");
+	test_do(&redis, "ACL SETUSER default +zrange");
+	wait_texts("a");
+}
+END_TEST
+
+/* More of them than one page, before all others. */
+START_TEST(test_delayed_refused)
+{
+	test_do(&redis, "EVAL %s 0",
+		"for i = 1, 250 do redis.call('ZADD', 'rd:delayed', 5, "
+		"'bad' .. i) end");
+	delay("d", 1, 6, "a");
+	test_do(&redis, "ACL SETUSER default resetkeys ~rd:keeper ~rd:delayed "
+			"~rd:teams ~rd:ch:d ~rd:delayed:{rd:ch:d}");
+	candidate_start(&first, k1);
+	wait_texts("a");
+	is_now("ZCARD rd:delayed", "250");
+	/* Others go on being served; those are, once they can be. */
+	delay("d", 2, 6, "b");
+	wait_texts("a,b");
+	test_do(&redis, "ACL SETUSER default allkeys");
+	become("ZCARD rd:delayed", "0");
+}
+END_TEST
+
 /* ---- foreign channels ---- */
 
 START_TEST(test_discovers)
@@ -407,6 +449,8 @@ int main(void)
 	tcase_add_test(tc, test_promotes_in_order);
 	tcase_add_test(tc, test_promotes_many);
 	tcase_add_test(tc, test_delayed_garbage);
+	tcase_add_test(tc, test_delayed_error_answer);
+	tcase_add_test(tc, test_delayed_refused);
 	tcase_add_test(tc, test_discovers);
 	tcase_add_test(tc, test_trims_foreign);
 	tcase_add_test(tc, test_expires);
