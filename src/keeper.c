@@ -8,7 +8,8 @@
  * within about three.  A keeper stops its duties a little before its lease
  * ends by its own clock, counted from when the renewal was sent.
  *
- * Not here: the duties (keeper_due.c, keeper_scan.c, keeper_expire.c).
+ * Not here: the duties (keeper_due.c, keeper_scan.c, keeper_expire.c,
+ * keeper_dead.c).
  */
 #include "src/clock.h"
 #include "src/keeper_impl.h"
@@ -79,6 +80,7 @@ static void begin(struct rd_keeper *k)
 	keeper_due_start(k);
 	keeper_scan_start(k);
 	keeper_expire_start(k);
+	keeper_dead_start(k);
 }
 
 static void end(struct rd_keeper *k, const char *why)
@@ -88,6 +90,7 @@ static void end(struct rd_keeper *k, const char *why)
 	keeper_due_stop(k);
 	keeper_scan_stop(k);
 	keeper_expire_stop(k);
+	keeper_dead_stop(k);
 }
 
 static void on_lease(void *arg, int err, const struct rd_reply *reply)
@@ -157,6 +160,7 @@ struct rd_keeper *rd_keeper_start(struct rd_loop *loop, struct rd_redis *link,
 	keeper_due_init(k);
 	keeper_scan_init(k);
 	keeper_expire_init(k);
+	keeper_dead_init(k);
 	rd_timer_init(&k->tick, loop, tick, k);
 	rd_timer_start(&k->tick, keeper_random() % FIRST_MS);
 	return k;
@@ -206,4 +210,5 @@ void rd_keeper_report(const struct rd_keeper *k, struct rd_node *node)
 	rd_node_add(node, "discovered", k->discovered);
 	rd_node_add(node, "trimmed", k->trimmed);
 	rd_node_add(node, "expired", k->expired);
+	rd_node_add(node, "dead_dropped", k->dead_dropped);
 }

@@ -9,7 +9,8 @@
  *     `discover`;
  *   - trims channels that stand above maxlen, because those who write there
  *     do not trim;
- *   - removes channels that were idle for `expire`.
+ *   - removes channels that were idle for `expire`, and dead letters beyond
+ *     `dead-limit`.
  * All of it is done by scripts that do no harm when two keepers run them, so
  * nothing depends on the lease but the cost.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * keeper_impl.h -- what the parts of the keeper share: keeper.c (the lease),
- * keeper_due.c, keeper_scan.c and keeper_expire.c (a duty each).
+ * keeper_due.c, keeper_scan.c, keeper_expire.c and keeper_dead.c (a duty each).
  *
  * A duty has three functions: init is called once, start when this process
  * becomes the keeper, stop when it no longer is; answers may still come then,
@@ -65,6 +65,15 @@ struct keeper_expire {
 	uint64_t gone;        /* channels of this pass */
 };
 
+/* Dead letters: those of all teams, again and again. */
+struct keeper_dead {
+	struct rd_timer step; /* to the next time */
+	size_t under_way;     /* commands */
+	bool more;            /* there was something to remove */
+	uint64_t told;        /* letters that the log knows of */
+	uint64_t told_ms;     /* the last line about them; 0: none */
+};
+
 struct rd_keeper {
 	struct rd_loop *loop;          /* borrowed */
 	struct rd_redis *link;         /* borrowed */
@@ -86,7 +95,9 @@ struct rd_keeper {
 	struct keeper_due due;
 	struct keeper_scan scan;
 	struct keeper_expire expire;
-	uint64_t promoted, discovered, trimmed, expired; /* counters */
+	struct keeper_dead dead;
+	/* Counters. */
+	uint64_t promoted, discovered, trimmed, expired, dead_dropped;
 };
 
 /* A call about a channel, on the keeper's list; free it when it is answered. */
@@ -112,5 +123,8 @@ void keeper_scan_trim(struct rd_keeper *k, struct rd_slice channel);
 void keeper_expire_init(struct rd_keeper *k);
 void keeper_expire_start(struct rd_keeper *k);
 void keeper_expire_stop(struct rd_keeper *k);
+void keeper_dead_init(struct rd_keeper *k);
+void keeper_dead_start(struct rd_keeper *k);
+void keeper_dead_stop(struct rd_keeper *k);
 
 #endif

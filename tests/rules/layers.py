@@ -20,7 +20,7 @@ FLOORS = [
     ("2", "src", "public 0 1",
      "loop pollset tickets tls wire connect reply reply_reader pending redis redis_io "
      "redis_greet redis_link ask script stream "
-     "holders trim keeper keeper_impl keeper_due keeper_scan keeper_expire "
+     "holders trim keeper keeper_impl keeper_due keeper_scan keeper_expire keeper_dead "
      "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc activation team fleet census metrics"),
     ("3", "src", "public 0 1 2",
      "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald preflight preflight_redis reload "

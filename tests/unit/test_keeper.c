@@ -424,6 +424,29 @@ START_TEST(test_expires)
 }
 END_TEST
 
+/* ---- dead letters ---- */
+
+START_TEST(test_dead_letters)
+{
+	test_do(&redis, "EVAL %s 0",
+		"for i = 1, 25000 do redis.call('XADD', 'rd:dead:many', '*', "
+		"'a', i) end for i = 1, 300 do redis.call('XADD', "
+		"'rd:dead:few', '*', 'a', i) end");
+	test_do(&redis, "ZADD rd:teams 5 many 6 few 7 none 8 odd");
+	test_do(&redis, "SET rd:dead:odd x");
+	cfg.dead_limit = 300;
+	candidate_start(&first, k1);
+	become("XLEN rd:dead:many", "300");
+	is_now("XLEN rd:dead:few", "300");
+	ck_assert_int_eq(
+	    (int)test_int(&redis, "EVAL %s 0",
+			  "return tonumber(redis.call('XREVRANGE', "
+			  "'rd:dead:many', '+', '-', 'COUNT', 1)[1][2][2])"),
+	    25000);
+	is_now("EXISTS rd:dead:none", "0");
+}
+END_TEST
+
 START_TEST(test_never_expires)
 {
 	old_channel("idle");
@@ -454,6 +477,7 @@ int main(void)
 	tcase_add_test(tc, test_discovers);
 	tcase_add_test(tc, test_trims_foreign);
 	tcase_add_test(tc, test_expires);
+	tcase_add_test(tc, test_dead_letters);
 	tcase_add_test(tc, test_never_expires);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);
