@@ -148,6 +148,7 @@ static void add_tally(struct rd_batch *b, const struct rd_verdict *v,
 	add_number(b, t->index);
 	borrow(b, rd_verdict_slice(v, e->name));
 	borrow(b, rd_verdict_slice(v, e->value));
+	add_number(b, (uint64_t)b->tally_limit);
 }
 
 static void add_post(struct rd_batch *b, const struct rd_verdict *v,

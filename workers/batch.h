@@ -44,8 +44,9 @@ struct rd_batch {
 	struct rd_target **end;    /* where the next one is hung up */
 	size_t target_count;
 	size_t entries, effects, bytes; /* so far */
-	struct rd_slice *args;          /* owned; see rd_batch_args() */
-	struct rd_batch *next;          /* of whoever keeps several */
+	int64_t tally_limit;   /* counters that a tally may make; 0: any */
+	struct rd_slice *args; /* owned; see rd_batch_args() */
+	struct rd_batch *next; /* of whoever keeps several */
 };
 
 void rd_batch_init(struct rd_batch *b);

@@ -62,6 +62,7 @@ static struct rd_batch *batch_get(struct rd_self *self)
 	if (b == NULL) {
 		b = rd_new(struct rd_batch);
 		rd_batch_init(b);
+		b->tally_limit = self->cfg->tally_limit;
 	} else {
 		self->spare = b->next;
 	}

@@ -91,8 +91,9 @@ RD_MUST_CHECK static inline int rd_emit_later(
  *
  * where messages says how many messages the team has counted so far.  A value
  * is cut to RD_TALLY_MAX bytes between two characters; one that is not UTF-8
- * is counted as "base64:" and its base64.  RD_EINVAL also where field is not 1
- * to 64 bytes of UTF-8 without '='.
+ * is counted as "base64:" and its base64.  Beyond tally-limit counters what is
+ * new is counted as the value "(other)" of its field.  RD_EINVAL also where
+ *field is not 1 to 64 bytes of UTF-8 without '='.
  */
 RD_MUST_CHECK static inline int rd_tally(struct rd_context *ctx,
 					 struct rd_slice to_channel,

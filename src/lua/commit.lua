@@ -18,7 +18,7 @@
 --                values)
 --            "late", target, channel, delay (ms), number of words, words
 --            "post", target, number of words, words
---            "tally", target, field, value
+--            "tally", target, field, value, limit of counters (0: none)
 --        "retry", failed attempts with this one, starts that count, delay
 --            (ms): by anybody
 --        "hold", the same: by the owner of the channel, nothing overtakes it
@@ -98,7 +98,7 @@ local read_effect = {
 	end,
 	tally = function(key)
 		return {key = key, want = 'stream', field = word(),
-			value = word()}
+			value = word(), limit = number()}
 	end,
 }
 
@@ -140,11 +140,40 @@ local function fault(key, want)
 	return faults[key] or nil
 end
 
+-- Beyond its limit of counters, what is new is counted as the value OTHER: of
+-- its field, and where OTHERS fields have one, of the field OTHER.  names: those
+-- that this call will make.
+local OTHER, OTHERS = '(other)', 100
+local names, named = {}, nil
+local function is_counter(name, limit)
+	if names[name] or redis.call('HEXISTS', tally, name) == 1 then
+		return true
+	end
+	named = named or math.max(0, redis.call('HLEN', tally) - 1)
+	if limit > 0 and named >= limit then
+		return false
+	end
+	names[name] = true
+	named = named + 1
+	return true
+end
+
+local function place_tally(t)
+	if t.limit == 0 or is_counter(t.field .. '=' .. t.value, t.limit) then
+		return
+	end
+	t.value = OTHER
+	if not is_counter(t.field .. '=' .. OTHER, t.limit + OTHERS) then
+		t.field = OTHER
+	end
+end
+
 local function tally_fault(t)
 	local bad = fault(tally, 'hash')
 	if bad then
 		return bad
 	end
+	place_tally(t)
 	for _, name in ipairs({'messages', t.field .. '=' .. t.value}) do
 		local n = redis.call('HGET', tally, name)
 		if n and (#n > 15 or not string.match(n, '^%-?%d+$')) then

@@ -93,8 +93,8 @@ def post(target, *words):
     return ["post", target, len(words), *words]
 
 
-def tally(target, field, value):
-    return ["tally", target, field, value]
+def tally(target, field, value, limit=0):
+    return ["tally", target, field, value, limit]
 
 
 def flat(effects):
@@ -235,6 +235,41 @@ def test_emit_that_cannot_be_stored_fails_its_entry_alone(r, spoil):
     assert out(r, "rd:ch:good") == [{"json": "1"}, {"json": "3"}]
     assert pending(r) == [b]
     assert r.dump(OUT) == was
+
+
+def test_tallies_are_bounded(r):
+    """Beyond the limit what is new counts as (other): of its field, and where
+    there are too many fields, of (other).  What is known goes on."""
+    def counts():
+        return {k: int(v) for k, v in r.hgetall(TALLY).items()}
+    publish(r, 300)
+    ids = take(r, "me", 300)
+    commit(r, "me", *[done(i, tally(1, "f", f"v{n}", 5))
+                      for n, i in enumerate(ids[:10])])
+    assert counts() == {"messages": 10, "f=(other)": 5,
+                        **{f"f=v{n}": 1 for n in range(5)}}
+    commit(r, "me", done(ids[10], tally(1, "f", "v0", 5), tally(1, "g", "x", 5)),
+           done(ids[11], tally(1, "f", "v9", 5)))
+    assert counts() == {"messages": 12, "f=(other)": 6, "g=(other)": 1, "f=v0": 2,
+                        **{f"f=v{n}": 1 for n in range(1, 5)}}
+    said = [json.loads(m["json"])["totals"] for m in out(r)]
+    assert said[0]["f"] == {**{f"v{n}": 1 for n in range(5)}, "(other)": 5}
+    assert said[1] == {"f": {"v0": 2, "(other)": 6}, "g": {"(other)": 1}}
+    for n, i in enumerate(ids[12:]):
+        assert commit(r, "me", done(i, tally(1, f"h{n}", "x", 5))) == [1]
+    there = counts()
+    assert len(there) <= 5 + 100 + 2 and there["(other)=(other)"] > 100
+    assert sum(there.values()) - there["messages"] == 301
+
+
+def test_other_that_is_no_number_fails_its_entry_alone(r):
+    publish(r, 2)
+    a, b = take(r, "me")
+    r.hset(TALLY, mapping={"messages": 1, "f=(other)": "x"})
+    codes = commit(r, "me", done(a, tally(1, "g", "x", 1)),
+                   done(b, tally(1, "f", "v", 1)))
+    assert codes[0] == 1 and "is no number" in codes[1]
+    assert pending(r) == [b]
 
 
 def test_tally_that_cannot_be_stored_fails_its_entry_alone(r):

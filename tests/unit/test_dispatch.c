@@ -254,10 +254,11 @@ START_TEST(test_batch_is_what_the_script_reads)
 	rd_batch_add(&b, (struct rd_id){7, 3}, 9, &dead, &none, false);
 	/* Twice the same: a commit may be sent again. */
 	for (int i = 0; i < 2; i++)
-		check_batch(&b, "team|me|c|=f|1|7-1|7-9|2|7-9|7-8|4|"
-				"7-1|done|3|emit|1|4|type|T|json|1|tally|2|f|v|"
-				"emit|1|2|bin|2|7-2|retry|2|0|1500|"
-				"7-4|hold|2|0|1500|7-3|dead|9|why||0");
+		check_batch(&b,
+			    "team|me|c|=f|1|7-1|7-9|2|7-9|7-8|4|"
+			    "7-1|done|3|emit|1|4|type|T|json|1|tally|2|f|v|0|"
+			    "emit|1|2|bin|2|7-2|retry|2|0|1500|"
+			    "7-4|hold|2|0|1500|7-3|dead|9|why||0");
 	ck_assert_uint_eq(b.target_count, 2);
 	ck_assert_uint_eq(b.targets->sent, 2);
 	ck_assert_uint_eq(b.targets->next->sent, 1);
