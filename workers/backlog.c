@@ -4,16 +4,20 @@
  *
  * One round every two seconds, and only for channels that may be behind, so an
  * idle fleet asks nothing.  Where more are behind than one round asks for, the
- * sum is projected from those that were.
+ * sum is projected from those that were.  Where Redis must count entries, all
+ * of a round together may read so many bytes; the shares are those of the round
+ * before.
  */
 #include "workers/backlog.h"
 #include "src/mem.h"
 #include "src/script.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-#define ROUND_MS 2000
-#define ASK_MAX  64 /* channels in one round, of each kind */
+#define ROUND_MS    2000
+#define ROUND_BYTES 4000000 /* that a round may have Redis read */
+#define ASK_MAX     64      /* channels in one round, of each kind */
 
 struct rd_backlog_watch {
 	struct rd_self *self; /* borrowed */
@@ -22,6 +26,7 @@ struct rd_backlog_watch {
 	struct rd_timer timer;
 	size_t open;                /* answers that are awaited */
 	size_t asked[2], behind[2]; /* of this round: shared, divided */
+	size_t sharers;             /* channels asked about by the last; or 0 */
 	struct rd_backlog_sum next, last;
 };
 
@@ -30,6 +35,7 @@ static void end_round(struct rd_backlog_watch *b)
 	if (b->asked[1] > 0)
 		b->next.divided = b->next.divided * b->behind[1] / b->asked[1];
 	b->last = b->next;
+	b->sharers = b->asked[0] + b->asked[1];
 }
 
 static void note(struct rd_backlog_watch *b, const struct rd_reply *group,
@@ -73,9 +79,16 @@ static void divided_answered(void *arg, int err, const struct rd_reply *reply)
 void rd_backlog_ask(struct rd_backlog_watch *b, struct rd_slice key,
 		    bool divided)
 {
+	struct rd_slice args[2];
+	char bytes[24];
+
+	snprintf(bytes, sizeof(bytes), "%zu",
+		 ROUND_BYTES / (b->sharers > 0 ? b->sharers : ASK_MAX));
+	args[0] = rd_slice_str(bytes);
+	args[1] = b->self->team;
 	b->behind[divided]++;
 	if (b->asked[divided] < ASK_MAX &&
-	    rd_script_call(b->self->redis, RD_SCRIPT_NUMBERS, &key, 1, NULL, 0,
+	    rd_script_call(b->self->redis, RD_SCRIPT_NUMBERS, &key, 1, args, 2,
 			   divided ? divided_answered : shared_answered,
 			   b) == RD_OK) {
 		b->asked[divided]++;

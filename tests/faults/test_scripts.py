@@ -1171,3 +1171,44 @@ def test_consumers_go_only_when_they_hold_nothing(r):
     assert forget(r, "nobody") == 1
     r.xgroup_destroy(STREAM, "t")
     assert forget(r, "dead") == 1
+
+
+# --- how far teams are -------------------------------------------------------
+
+def numbers(r, *args):
+    """{group: (lag, exact)}"""
+    _, _, _, *groups = script(r, "numbers", [STREAM], args)
+    return {g[0]: (g[1], g[2]) for g in groups}
+
+
+def unknown_lag(r, count, size):
+    """Three groups that were given one entry; then one more was deleted, so
+    that Redis does not know how far they are."""
+    pipe = r.pipeline(transaction=False)
+    for _ in range(count + 2):
+        pipe.xadd(STREAM, {"text": "x" * size})
+    ids = pipe.execute()
+    for group in "t", "u", "v":
+        r.xgroup_create(STREAM, group, ids[0])
+    r.xdel(STREAM, ids[1])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 99, 100, 101, 1000])
+def test_lag_that_redis_does_not_know_is_counted(r, count):
+    unknown_lag(r, count, 1)
+    assert set(numbers(r).values()) == {(count, 1)}
+    assert numbers(r, 100, "u")["u"][0] <= max(1, min(count, 130))
+    assert list(numbers(r, 1000000, "u")) == ["u"]
+
+
+def test_counting_is_bounded_in_bytes_for_all_groups_together(r):
+    unknown_lag(r, 400, 65000)
+    r.xgroup_create(STREAM, "w", "0")
+    # What was counted for one is known for the others.
+    for budget, most in ((4000000, 65), (65000, 2), (1, 1)):
+        said = numbers(r, budget)
+        assert said["t"] == said["u"] == said["v"]
+        assert 1 <= said["t"][0] <= most and said["t"][1] == 0
+    r.flushall()
+    unknown_lag(r, 12000, 1)
+    assert numbers(r)["t"][0] >= 10000 and numbers(r)["t"][1] == 0
