@@ -113,6 +113,7 @@ static void publish_up(void *arg)
 	struct rd_gateway *g = arg;
 
 	rd_script_load(g->publish);
+	rd_publisher_up(g->publisher);
 	rd_events_up(g->events);
 	look_ready(g);
 }

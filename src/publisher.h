@@ -51,6 +51,9 @@ typedef void rd_delayed_fn(void *arg, int err, uint64_t due_ms,
 struct rd_publisher *rd_publisher_new(struct rd_redis *link,
 				      const struct rd_config *cfg);
 void rd_publisher_free(struct rd_publisher **p);
+/* The link is up: Redis may have lost the last that it was told, so each
+ * channel is made known again with its next message. */
+void rd_publisher_up(struct rd_publisher *p);
 /* Forget which channels are known: after FLUSHALL, or another server. */
 void rd_publisher_forget(struct rd_publisher *p);
 

@@ -14,6 +14,7 @@ struct publisher_known {
 	struct rd_map_node node; /* by name */
 	struct rd_list link;     /* longest unused first */
 	bool told;               /* ZADD was sent, and has not failed */
+	unsigned session;        /* of the link, when it was */
 	bool unsure;             /* it may have been lost: announce anyway */
 	bool full;               /* a team holds as much as is allowed */
 	uint64_t told_ms;        /* when it was told; 0 where none expire */
@@ -40,6 +41,7 @@ struct rd_publisher {
 	struct rd_redis *link; /* borrowed until free */
 	char *prefix;          /* owned */
 	int64_t limit;         /* of a channel's backlog; 0: none */
+	unsigned session;      /* of the link: connections, counted */
 	uint64_t tell_each_ms; /* what is known; 0: it stays so */
 	struct rd_trim trim;
 	struct rd_map known;

@@ -6,8 +6,9 @@
  * forgotten where an answer says or leaves open that it did not happen; then
  * the next message makes the channel known again, and announces it whatever
  * ZADD answers: one name too many in <prefix>:new does no harm, one too few
- * would.  Where channels expire, it is told again after half of that time: a
- * channel that has gone had no message for longer.
+ * would.  It is told again on each connection, because a Redis that was started
+ * anew may have lost its last second.  Where channels expire, it is told again
+ * after half of that time: a channel that has gone had no message for longer.
  *
  * When to trim: drawn at random, also for a channel that is new here, so that
  * several publishers do not trim together, and one that goes round more
@@ -141,7 +142,7 @@ int publisher_known_tell(struct rd_publisher *p, struct publisher_known *k)
 	struct publisher_request *r;
 	int err;
 
-	if (k->told &&
+	if (k->told && k->session == p->session &&
 	    (p->tell_each_ms == 0 || !is_over(&k->told_ms, p->tell_each_ms)))
 		return RD_OK;
 	r = request_of(p, k->node.key);
@@ -155,6 +156,7 @@ int publisher_known_tell(struct rd_publisher *p, struct publisher_known *k)
 		return err;
 	}
 	k->told = true;
+	k->session = p->session;
 	if (p->tell_each_ms != 0)
 		k->told_ms = rd_clock_ms();
 	return RD_OK;
@@ -241,6 +243,11 @@ void publisher_known_admitted(struct rd_publisher *p, struct publisher_known *k)
 		(void)!publisher_known_trim(p, k, NULL, NULL);
 	else
 		publisher_known_count(p, k, 1);
+}
+
+void rd_publisher_up(struct rd_publisher *p)
+{
+	p->session++;
 }
 
 void rd_publisher_forget(struct rd_publisher *p)

@@ -94,6 +94,7 @@ static void link_up(void *arg)
 	struct worker *w = arg;
 
 	rd_script_load(w->redis);
+	rd_publisher_up(w->publisher);
 	rd_worker_agree(w);
 }
 

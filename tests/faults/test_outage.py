@@ -3,6 +3,7 @@
 the meantime that it cannot serve.  RD_LONG=1 makes the outage 20 s long."""
 import json
 import os
+import shutil
 import time
 from collections import Counter
 
@@ -144,6 +145,45 @@ def test_redis_that_comes_back_empty_is_another_epoch(run):
     assert again.messages("a", 1)[0][2] == 2
     # Who was connected all the time gets it too.
     assert client.messages("a", 1)[0][2] == 2
+
+
+def test_a_channel_is_made_known_again_when_redis_lost_its_last_second(
+        run, redis_, tmp_path):
+    """The same data set, as it was a moment before: the gateway that told it of
+    the channel tells it again, so that a pattern finds it."""
+    (tmp_path / "notes").touch()
+    site = run.daemon("--discover", "1h", "--team", "t", "--consume", "n:*",
+                      "--handler", exec_handler("note", tmp_path / "notes"),
+                      redis=redis_, workers=1)
+    log, kept = redis_.dir / "appendonlydir", tmp_path / "kept"
+    store = redis_.client()
+
+    def publish(value):
+        eventually(lambda: ready(site) == 200)
+        with Client(site.port) as client:
+            client.ok("publish", channel="n:1", data=value)
+
+    def noted():
+        return [json.loads(line)["data"] for line in
+                (tmp_path / "notes").read_text().splitlines()]
+    eventually(lambda: ready(site) == 200)
+    # Among so many keys the keeper does not find it with its first page.
+    store.mset({f"foreign{n}": "x" for n in range(50000)})
+    redis_.stop()
+    shutil.copytree(log, kept)
+    redis_.start()
+    publish("lost")
+    eventually(lambda: noted() == ["lost"])
+    assert store.zscore("rd:channels", "n:1") == 0
+    redis_.crash()
+    shutil.rmtree(log)
+    shutil.copytree(kept, log)
+    redis_.start()
+    assert not store.exists("rd:ch:n:1")
+    publish("kept")
+    eventually(lambda: store.zscore("rd:channels", "n:1") == 0)
+    eventually(lambda: noted() == ["lost", "kept"], 30)
+    store.close()
 
 
 def test_flushall_under_running_clients_and_workers(run, redis_, tmp_path):
