@@ -13,7 +13,8 @@
  * The stream is cut at about 10,000 entries.  Who has read half of that in full
  * pages without reaching the end may have been too late for some, and reads all
  * again.  So does everybody once in a while, because a publisher may die
- * between the zset and the stream.
+ * between the zset and the stream; but no more than a thousand names a second,
+ * because each page of them keeps Redis busy for about a millisecond.
  *
  * Not here: channels that only a foreign XADD has made; who finds those makes
  * them known in both places.
@@ -30,6 +31,7 @@
 #define PAGE       1000 /* names, or entries, asked for at once */
 #define FULL_PAGES 5    /* in a row: half of what the stream keeps */
 #define RESCANS    6    /* times `discover` between two readings of all */
+#define NAME_MS    1    /* the least that a name adds to that */
 #define RETRY_MS   1000
 
 struct entry {
@@ -211,7 +213,10 @@ static bool go_on(struct rd_catalog *c, int err, const struct rd_reply *reply)
 static void finish(struct rd_catalog *c)
 {
 	uint64_t ms = (uint64_t)c->self->cfg->discover_ms * RESCANS;
+	uint64_t most = c->entries.count * NAME_MS;
 
+	if (ms < most)
+		ms = most;
 	c->scanning = false;
 	sweep(c);
 	if (!c->complete)

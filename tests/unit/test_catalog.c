@@ -434,6 +434,7 @@ START_TEST(test_many)
 {
 	uint64_t before, longest = 0, turns = 0;
 
+	cfg.discover_ms = 200;
 	for (int i = 0; i < 100000; i += 10000)
 		make("room:", i, i + 10000, false);
 	open_catalog("room:*");
@@ -447,6 +448,14 @@ START_TEST(test_many)
 	ck_assert_uint_eq(finds, 100000);
 	ck_assert_uint_ge(turns, 100);
 	ck_assert_uint_lt(longest, 1000);
+	/* They are not read again for a while, whatever discover says. */
+	test_do(&redis, "CONFIG RESETSTAT");
+	test_turns(loop, 3000);
+	ck_assert_int_eq(
+	    (int)test_int(&redis, "EVAL %s 0",
+			  "return redis.call('INFO', 'commandstats')"
+			  ":find('zscan') and 1 or 0"),
+	    0);
 }
 END_TEST
 
