@@ -6,7 +6,7 @@
  * (ZADD <prefix>:channels, and where that added it, XADD <prefix>:new), so
  * that patterns find it.  After about a hundred messages to one channel, and
  * after the first, it runs the trim script, which keeps maxlen entries and
- * whatever a group has not finished.
+ * whatever a team that consumes the channel has not finished (holders.h).
  *
  * A channel that stands at backlog-limit or above, because a team has not
  * finished so many of its messages, takes no more of them from outside until

@@ -64,7 +64,7 @@ def test_example_of_the_readme(run, server, channel, tmp_path, language):
 def test_pitfalls_are_held_by_tests_that_exist():
     page = (REPO / "workers/PITFALLS.md").read_text("utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
-    assert len(rows) == 39
+    assert len(rows) == 41
     named = re.findall(r"`((?:e2e|faults|unit)/[\w.]+)(?:::(\w+))?`", page)
     assert len(named) > 50
     for file, test in named:
