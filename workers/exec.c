@@ -31,6 +31,8 @@
 
 #define LINE_MAX_BYTES   (16 << 20) /* a longer answer ends the child */
 #define STDERR_MAX_BYTES 1000       /* of a line; the rest is dropped */
+#define ANSWERS_BYTES    (1 << 20)  /* read in one turn */
+#define STDERR_BYTES     65536      /* the same; each line of it is logged */
 #define AHEAD_BYTES      65536      /* lines are made until so much waits */
 #define LINGER_MS        100
 #define BACKOFF_MIN_MS   100
@@ -201,7 +203,7 @@ static void lingered(void *arg)
 static void answers_ready(void *arg, short what)
 {
 	struct exec *e = arg;
-	int err = rd_pipe_read(&e->answers, e->child.out);
+	int err = rd_pipe_read(&e->answers, e->child.out, ANSWERS_BYTES);
 
 	(void)what;
 	if (err == RD_EIO) {
@@ -219,7 +221,7 @@ static void errors_ready(void *arg, short what)
 	struct exec *e = arg;
 
 	(void)what;
-	if (rd_pipe_read(&e->errors, e->child.err) == RD_EIO)
+	if (rd_pipe_read(&e->errors, e->child.err, STDERR_BYTES) == RD_EIO)
 		rd_watch_set(&e->grumbling, 0);
 }
 
@@ -328,13 +330,16 @@ static void blame_running(struct exec *e, uint64_t taken, struct rd_slice why)
 	watch_time(e);
 }
 
-/* What it said last still counts. */
+/*
+ * What it said last still counts.  No more is read than is there now: whoever
+ * it has left behind may write for ever.
+ */
 static void read_rest(struct exec *e)
 {
-	while (rd_pipe_read(&e->answers, e->child.out) == RD_OK)
-		;
-	while (rd_pipe_read(&e->errors, e->child.err) == RD_OK)
-		;
+	(void)!rd_pipe_read(&e->answers, e->child.out,
+			    rd_pipe_waiting(e->child.out));
+	(void)!rd_pipe_read(&e->errors, e->child.err,
+			    rd_pipe_waiting(e->child.err));
 	if (e->answers.buf.len > 0)
 		garbage(e, rd_buf_slice(&e->answers.buf), "half a line");
 }
@@ -359,7 +364,7 @@ static void plan_restart(struct exec *e, uint64_t age_ms)
 static void child_ended(struct exec *e, int status)
 {
 	uint64_t age = rd_clock_ms() - e->born_ms;
-	uint64_t taken = e->written - rd_spawn_unread(&e->child);
+	uint64_t taken = e->written - rd_pipe_waiting(e->child.in);
 	struct rd_buf why = RD_BUF_INIT;
 
 	/* Whatever it has started ends with it. */

@@ -8,10 +8,10 @@
 #include "workers/pipe.h"
 
 #include <errno.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-#define CHUNK  65536
-#define CHUNKS 16
+#define CHUNK 65536
 
 static void cut_lines(struct rd_pipe *p)
 {
@@ -47,10 +47,11 @@ static int overflow(struct rd_pipe *p)
 	return RD_OK;
 }
 
-int rd_pipe_read(struct rd_pipe *p, int fd)
+int rd_pipe_read(struct rd_pipe *p, int fd, size_t most)
 {
-	for (int i = 0; i < CHUNKS; i++) {
-		ssize_t n = read(fd, rd_buf_room(&p->buf, CHUNK), CHUNK);
+	while (most > 0) {
+		size_t want = most < CHUNK ? most : CHUNK;
+		ssize_t n = read(fd, rd_buf_room(&p->buf, want), want);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -58,12 +59,22 @@ int rd_pipe_read(struct rd_pipe *p, int fd)
 			return RD_EAGAIN;
 		if (n <= 0)
 			return RD_EIO;
+		most -= (size_t)n;
 		rd_buf_grew(&p->buf, (size_t)n);
 		cut_lines(p);
 		if (p->buf.len > p->max && overflow(p) != RD_OK)
 			return RD_ETOOBIG;
 	}
 	return RD_OK;
+}
+
+size_t rd_pipe_waiting(int fd)
+{
+	int n = 0;
+
+	if (fd < 0 || ioctl(fd, FIONREAD, &n) < 0 || n < 0)
+		return 0;
+	return (size_t)n;
 }
 
 int rd_pipe_write(struct rd_buf *out, int fd, uint64_t *written)

@@ -24,12 +24,15 @@ struct rd_pipe {
 };
 
 /*
- * Reads what is there, up to about a megabyte, and calls fn with each complete
- * line that is not empty.  RD_OK: there may be more; RD_EAGAIN: there is
- * nothing more now; RD_EIO: the pipe has ended; RD_ETOOBIG: a line is longer
- * than max (and cut is not set).
+ * Reads what is there, up to so many bytes, and calls fn with each complete
+ * line that is not empty.  RD_OK: there may be more, for the next turn, because
+ * somebody may write as fast as we read; RD_EAGAIN: there is nothing more now;
+ * RD_EIO: the pipe has ended; RD_ETOOBIG: a line is longer than max (and cut is
+ * not set).
  */
-RD_MUST_CHECK int rd_pipe_read(struct rd_pipe *p, int fd);
+RD_MUST_CHECK int rd_pipe_read(struct rd_pipe *p, int fd, size_t most);
+/* Bytes that wait in a pipe to be read. */
+size_t rd_pipe_waiting(int fd);
 /*
  * Writes as much of out as the pipe takes, and drops it there.  RD_OK: all of
  * it; RD_EAGAIN: the pipe is full; RD_EIO: nobody reads it any more.  The bytes

@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -171,13 +170,4 @@ void rd_spawn_describe(int status, struct rd_buf *out)
 		rd_buf_addf(out, "crash: signal %d", WTERMSIG(status));
 	else
 		rd_buf_addf(out, "crash: exit status %d", WEXITSTATUS(status));
-}
-
-size_t rd_spawn_unread(const struct rd_spawned *child)
-{
-	int n = 0;
-
-	if (child->in < 0 || ioctl(child->in, FIONREAD, &n) < 0 || n < 0)
-		return 0;
-	return (size_t)n;
 }

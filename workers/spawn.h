@@ -35,7 +35,5 @@ void rd_spawn_end(struct rd_spawned *child, int wait_ms);
 void rd_spawn_kill(const struct rd_spawned *child);
 /* Appends "crash: exit status 3" or the like, for a status of waitpid(). */
 void rd_spawn_describe(int status, struct rd_buf *out);
-/* Bytes that the child has not yet read from its standard input. */
-size_t rd_spawn_unread(const struct rd_spawned *child);
 
 #endif
