@@ -32,6 +32,7 @@ static void start_log(const struct rd_config *cfg, bool checking)
 	if (checking && level != RD_LOG_DEBUG)
 		level = RD_LOG_ERROR;
 	rd_log_init("supervisor", !strcmp(cfg->log_format, "json"), level);
+	rd_log_limit((uint64_t)cfg->log_buffer_bytes);
 }
 
 struct checking {

@@ -6,9 +6,10 @@
  * message then costs 1.3 kB and not 4.4, and approximate trimming, which drops
  * whole nodes, is four times finer.
  *
- * Its log is read through a pipe that stays ours over all its lives.  Redis
- * marks with '#' what it finds important, which includes a good part of small
- * talk at each start; only the rest of those become warnings.
+ * Its log is read through a pipe that stays ours over all its lives, and does
+ * not let it wait while we do not read.  Redis marks with '#' what it finds
+ * important, which includes a good part of small talk at each start; only the
+ * rest of those become warnings.
  *
  * Not here: finding the program (role.c), waiting until it answers (herald.c).
  */
@@ -23,7 +24,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LINE_LIMIT 2048 /* bytes of a line of its log that we keep */
+#define LINE_LIMIT 2048  /* bytes of a line of its log that we keep */
+#define TURN_BYTES 65536 /* of it, read at once: as much as its pipe holds */
 
 void rd_embedded_path(const struct rd_config *cfg, struct rd_buf *out)
 {
@@ -186,16 +188,19 @@ static void take_lines(struct rd_embedded_log *log)
 
 void rd_embedded_log_drain(struct rd_embedded_log *log)
 {
+	size_t sum = 0;
 	ssize_t n;
 
+	/* Whatever has the pipe may write as fast as we read. */
 	do {
 		n = read(log->fds[0], rd_buf_room(&log->line, LINE_LIMIT),
 			 LINE_LIMIT);
 		if (n > 0) {
+			sum += (size_t)n;
 			rd_buf_grew(&log->line, (size_t)n);
 			take_lines(log);
 		}
-	} while (n > 0 || (n < 0 && errno == EINTR));
+	} while ((n > 0 && sum < TURN_BYTES) || (n < 0 && errno == EINTR));
 }
 
 static void on_readable(void *arg, short what)
@@ -208,8 +213,7 @@ struct rd_embedded_log *rd_embedded_log_open(struct rd_loop *loop)
 {
 	struct rd_embedded_log *log = rd_new(struct rd_embedded_log);
 
-	if (pipe2(log->fds, O_CLOEXEC) < 0 ||
-	    fcntl(log->fds[0], F_SETFL, O_NONBLOCK) < 0)
+	if (pipe2(log->fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		abort();
 	rd_watch_init(&log->watch, loop, log->fds[0], on_readable, log);
 	rd_watch_set(&log->watch, EV_READ);

@@ -9,8 +9,10 @@
  */
 #include "src/log.h"
 #include "src/buf.h"
+#include "src/log_out.h"
 #include "src/utf8.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@
 
 #define SEPARATOR_LEN  8    /* bytes */
 #define LINE_MAX_BYTES 4096 /* longer values are cut */
+#define END_MS         200  /* for what waits, when the process ends */
 
 static const char *const names[] = {"debug", "info", "warn", "error"};
 static const int priorities[] = {7, 6, 4, 3}; /* syslog(3) */
@@ -51,6 +54,7 @@ void rd_log_init(const char *role, bool json, enum rd_log_level level)
 	log_state.json = json;
 	log_state.level = level;
 	log_state.journal = is_journal();
+	rd_log_out_open();
 }
 
 bool rd_log_wants(enum rd_log_level level)
@@ -188,29 +192,78 @@ static void make_pattern(const char *fmt, char *out, size_t size)
 	out[n] = '\0';
 }
 
-void rd_log(enum rd_log_level level, const char *event, const char *fmt, ...)
+static void vprint(enum rd_log_level level, const char *event, const char *fmt,
+		   va_list ap)
 {
 	struct rd_buf line = RD_BUF_INIT;
 	char pattern[1024], text[LINE_MAX_BYTES];
-	va_list ap;
 
-	if (!rd_log_wants(level))
-		return;
 	make_pattern(fmt, pattern, sizeof(pattern));
-	va_start(ap, fmt);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 	if (vsnprintf(text, sizeof(text), pattern, ap) < 0)
 		text[0] = '\0';
 #pragma GCC diagnostic pop
-	va_end(ap);
 	add_start(&line, level);
 	add_field(&line, "event", 5, rd_slice_str(event));
 	add_fields(&line, text);
 	rd_buf_adds(&line, log_state.json ? "}\n" : "\n");
-	/* One write(2), so that lines of several processes do not mix. */
-	if (write(STDERR_FILENO, rd_buf_data(&line), line.len) < 0) {
-		/* Nobody is left to tell. */
-	}
+	/* In one piece, so that lines of several processes do not mix. */
+	rd_log_out_write(rd_buf_slice(&line));
 	rd_buf_fini(&line);
+}
+
+RD_PRINTF(3, 4)
+static void print(enum rd_log_level level, const char *event, const char *fmt,
+		  ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vprint(level, event, fmt, ap);
+	va_end(ap);
+}
+
+/* As soon as there is room. */
+static void say_dropped(void)
+{
+	uint64_t n = rd_log_out_untold();
+
+	if (n > 0)
+		print(RD_LOG_WARN, "log.dropped", "lines=%" PRIu64 " why=%s", n,
+		      "nobody read the log");
+}
+
+void rd_log(enum rd_log_level level, const char *event, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!rd_log_wants(level))
+		return;
+	say_dropped();
+	va_start(ap, fmt);
+	vprint(level, event, fmt, ap);
+	va_end(ap);
+}
+
+void rd_log_limit(uint64_t bytes)
+{
+	rd_log_out_limit(bytes);
+}
+
+uint64_t rd_log_dropped(void)
+{
+	return rd_log_out_dropped();
+}
+
+bool rd_log_flush(void)
+{
+	say_dropped();
+	return rd_log_out_flush();
+}
+
+void rd_log_end(void)
+{
+	say_dropped();
+	rd_log_out_end(END_MS);
 }

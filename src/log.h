@@ -11,11 +11,15 @@
  * separate fields, blanks in a value are kept, and the value is quoted where
  * it needs to be.  Control characters are escaped, so no value can forge a
  * line or a field.  Never pass a secret.
+ *
+ * Nothing waits for whoever reads the log.  What is not read is kept for a
+ * while, then dropped; event=log.dropped says how much, when there is room.
  */
 #ifndef RD_SRC_LOG_H
 #define RD_SRC_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <redistribute/error.h>
 
@@ -31,6 +35,14 @@ void rd_log_init(const char *role, bool json, enum rd_log_level level);
 bool rd_log_wants(enum rd_log_level level);
 void rd_log(enum rd_log_level level, const char *event, const char *fmt, ...)
     RD_PRINTF(3, 4);
+/* How many bytes of lines may wait to be read; more are dropped. */
+void rd_log_limit(uint64_t bytes);
+/* Lines that were dropped since the process began. */
+uint64_t rd_log_dropped(void);
+/* Tries lines that wait to be read; true: some still do.  The loop does it. */
+bool rd_log_flush(void);
+/* The process ends: what waits has a moment more. */
+void rd_log_end(void);
 /* "debug", "info", "warn", "error" to a level; RD_EINVAL for anything else. */
 RD_MUST_CHECK int rd_log_level_parse(const char *name,
 				     enum rd_log_level *level_out);

@@ -11,9 +11,12 @@
  * ever, so while tasks run, a timer of no length takes its place: it passes
  * through the kernel, and descriptors get their turn.
  *
+ * Log lines that nobody has read yet are tried again from here, too.
+ *
  * Not here: what a turn does; threads (a loop belongs to one).
  */
 #include "src/loop.h"
+#include "src/log.h"
 #include "src/mem.h"
 
 #include <event2/dns.h>
@@ -23,11 +26,14 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#define LOG_MS 20 /* between two tries of log lines that wait */
+
 struct rd_loop {
 	struct event_base *base; /* owned */
 	struct evdns_base *dns;  /* owned, NULL before the first look-up */
 	struct event tasks_due;  /* made active by the first task of a turn */
 	struct event tasks_next; /* the same for tasks that tasks put off */
+	struct event log_due;    /* while log lines wait to be read */
 	struct rd_list tasks;    /* of rd_task.link, in order */
 	bool dns_stale;          /* a look-up failed: read resolv.conf again */
 	bool running;            /* tasks are being run */
@@ -63,11 +69,27 @@ static void next_turn(evutil_socket_t fd, short what, void *arg)
 	event_active(&loop->tasks_due, 0, 0);
 }
 
+/* rd_loop_turn() tries, and comes back here while it must. */
+static void log_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+/* What libevent has to say does not wait either. */
+static void on_libevent(int severity, const char *text)
+{
+	rd_log(severity >= EVENT_LOG_WARN ? RD_LOG_WARN : RD_LOG_DEBUG,
+	       "loop.event", "text=%s", text);
+}
+
 struct rd_loop *rd_loop_new(void)
 {
 	struct rd_loop *loop = rd_new(struct rd_loop);
 	struct event_config *cfg = event_config_new();
 
+	event_set_log_callback(on_libevent);
 	/* Whoever writes looks at the result. */
 	signal(SIGPIPE, SIG_IGN);
 	/* A timer counts from its start, not from that of the turn. */
@@ -80,6 +102,7 @@ struct rd_loop *rd_loop_new(void)
 	rd_list_init(&loop->tasks);
 	event_assign(&loop->tasks_due, loop->base, -1, 0, run_tasks, loop);
 	event_assign(&loop->tasks_next, loop->base, -1, 0, next_turn, loop);
+	event_assign(&loop->log_due, loop->base, -1, 0, log_again, loop);
 	return loop;
 }
 
@@ -97,6 +120,8 @@ void rd_loop_free(struct rd_loop **loop_ptr)
 	}
 	event_del(&loop->tasks_due);
 	event_del(&loop->tasks_next);
+	event_del(&loop->log_due);
+	rd_log_end();
 	if (loop->dns != NULL)
 		evdns_base_free(loop->dns, 0);
 	event_base_free(loop->base);
@@ -106,7 +131,12 @@ void rd_loop_free(struct rd_loop **loop_ptr)
 
 bool rd_loop_turn(struct rd_loop *loop)
 {
-	return event_base_loop(loop->base, EVLOOP_ONCE) == 0;
+	static const struct timeval soon = {0, LOG_MS * 1000};
+	bool more = event_base_loop(loop->base, EVLOOP_ONCE) == 0;
+
+	if (!event_pending(&loop->log_due, EV_TIMEOUT, NULL) && rd_log_flush())
+		event_add(&loop->log_due, &soon);
+	return more;
 }
 
 void rd_loop_run(struct rd_loop *loop)

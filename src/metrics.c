@@ -161,7 +161,7 @@ static void add_team_metric(const struct rd_fleet *f,
 /* --- members ------------------------------------------------------------- */
 
 static const struct member_metric {
-	const char *role;
+	const char *role; /* NULL: all of them */
 	const char *name;
 	const char *type;
 	const char *help;
@@ -191,6 +191,8 @@ static const struct member_metric {
     {"worker", "in_hand", "gauge", "messages in hand", "in_hand"},
     {"worker", "busy_percent", "gauge", "share of the time that handlers ran",
      "busy_pct"},
+    {NULL, "log_dropped_total", "counter", "log lines that nobody read in time",
+     "log_dropped"},
 };
 
 static void add_member_labels(struct rd_buf *out, const struct rd_member_row *m,
@@ -214,7 +216,7 @@ static void add_member_metric(const struct rd_fleet *f,
 	for (size_t i = 0; i < f->member_count; i++) {
 		const struct rd_member_row *m = &f->members[i];
 
-		if (!rd_member_is(m, metric->role) ||
+		if ((metric->role != NULL && !rd_member_is(m, metric->role)) ||
 		    rd_member_field(m, metric->field).data == NULL)
 			continue;
 		if (!headed)
@@ -222,7 +224,8 @@ static void add_member_metric(const struct rd_fleet *f,
 					metric->help);
 		headed = true;
 		rd_buf_addf(out, "redistribute_%s{", metric->name);
-		add_member_labels(out, m, metric->role);
+		add_member_labels(
+		    out, m, metric->role == NULL ? "process" : metric->role);
 		rd_buf_addf(out, "} %" PRIu64 "\n",
 			    rd_member_number(m, metric->field));
 	}

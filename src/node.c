@@ -87,6 +87,7 @@ static void make_report(struct rd_node *n)
 	rd_node_add(n, "started_ms", n->started_ms);
 	rd_node_add(n, "time_ms", rd_clock_wall_ms());
 	rd_node_add(n, "resident_bytes", rd_proc_resident());
+	rd_node_add(n, "log_dropped", rd_log_dropped());
 	if (n->fn != NULL)
 		n->fn(n->arg, n);
 }

@@ -163,6 +163,7 @@ static void start_log(const struct rd_proc *proc, const char *role)
 	if (rd_log_level_parse(proc->cfg.log_level, &level) < 0)
 		level = RD_LOG_INFO;
 	rd_log_init(role, !strcmp(proc->cfg.log_format, "json"), level);
+	rd_log_limit((uint64_t)proc->cfg.log_buffer_bytes);
 }
 
 /* The exit status, or -1 to go on. */

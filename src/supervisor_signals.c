@@ -78,6 +78,7 @@ static void restart_log(const struct rd_config *cfg)
 	if (rd_log_level_parse(cfg->log_level, &level) == RD_OK)
 		rd_log_init("supervisor", !strcmp(cfg->log_format, "json"),
 			    level);
+	rd_log_limit((uint64_t)cfg->log_buffer_bytes);
 }
 
 static void apply(struct rd_supervisor *sup, struct rd_config *fresh)

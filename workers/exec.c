@@ -330,16 +330,14 @@ static void blame_running(struct exec *e, uint64_t taken, struct rd_slice why)
 	watch_time(e);
 }
 
-/*
- * What it said last still counts.  No more is read than is there now: whoever
- * it has left behind may write for ever.
- */
+/* What it said last still counts; what others write for ever, whom it has left
+ * behind, does not. */
 static void read_rest(struct exec *e)
 {
-	(void)!rd_pipe_read(&e->answers, e->child.out,
-			    rd_pipe_waiting(e->child.out));
-	(void)!rd_pipe_read(&e->errors, e->child.err,
-			    rd_pipe_waiting(e->child.err));
+	int out = e->child.out, err = e->child.err;
+
+	(void)!rd_pipe_read(&e->answers, out, rd_pipe_waiting(out));
+	(void)!rd_pipe_read(&e->errors, err, rd_pipe_waiting(err));
 	if (e->answers.buf.len > 0)
 		garbage(e, rd_buf_slice(&e->answers.buf), "half a line");
 }

@@ -321,8 +321,10 @@ int rd_worker_run(struct rd_proc *proc)
 	       w->self.in_hand);
 	rd_runner_close(&w->runner);
 	/* A handler that is still running may use what would be freed. */
-	if (w->self.unhandled > 0 || w->stuck)
+	if (w->self.unhandled > 0 || w->stuck) {
+		rd_log_end();
 		_exit(w->status);
+	}
 	status = w->status;
 	rd_worker_close(w);
 	return status;

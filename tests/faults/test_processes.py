@@ -61,3 +61,35 @@ def test_what_a_handler_leaves_behind_floods_its_pipes(run, redis_, store,
     eventually(lambda: emitted(store) == {1, 3}, 30)
     assert not site.log.find("child.exit"), "the worker itself has ended"
     assert site.stop() == 0
+
+
+# --- a log that nobody reads -------------------------------------------------
+
+@pytest.mark.deadline(120)
+def test_a_log_that_nobody_reads(run, channel, tmp_path):
+    """Everything goes on, also at the level debug, and SIGTERM ends it; what
+    was dropped is counted, and said to whoever reads again."""
+    site = run.daemon("--consume", channel, "--log-level", "debug",
+                      "--log-buffer", "8k", "--lease", "1s", "--batch", "100",
+                      "--handler", obeying(tmp_path / "runs"), workers=2)
+    store = site.embedded()
+    site.log.reading.clear()
+    for n in range(3000):
+        put(store, channel, n, loud=True)
+    eventually(lambda: len(emitted(store)) == 3000, 60)
+    supervisor = next(k for k in store.scan_iter("rd:node:*.supervisor.0"))
+    # It still reports, which its loop does.
+    before = store.hget(supervisor, "time_ms")
+    eventually(lambda: store.hget(supervisor, "time_ms") != before)
+    workers = list(store.scan_iter("rd:node:*.worker.*"))
+    eventually(lambda: sum(int(store.hget(w, "log_dropped") or 0)
+                           for w in workers) > 0)
+    site.log.reading.set()
+    site.wait_event("log.dropped", by="worker")
+    site.log.reading.clear()
+    for n in range(3000, 6000):
+        put(store, channel, n, loud=True)
+    eventually(lambda: len(emitted(store)) == 6000, 60)
+    site.send(signal.SIGTERM)
+    assert site.wait(40) == 0
+    assert not site.left()

@@ -13,7 +13,7 @@ FLOORS = [
     # name, folder, may include, files
     ("public", "include/redistribute", "", "error slice id message verbs clients handler"),
     ("0", "src", "public",
-     "err mem list buf map clock log utf8"),
+     "err mem list buf map clock log log_out utf8"),
     ("1", "src", "public 0",
      "glob id keys uri options config config_impl config_file config_team config_show config_check member json json_scan pack "
      "place spec message show table rules slot"),

@@ -234,9 +234,12 @@ class Event(dict):
 
 
 class Log:
-    """Lines of a stream, collected by a thread; waited for by event name."""
+    """Lines of a stream, collected by a thread; waited for by event name.
+    While reading is clear nobody reads them."""
 
     def __init__(self, stream):
+        self.reading = threading.Event()
+        self.reading.set()
         self.events = []
         self.changed = threading.Condition()
         self.ended = False
@@ -246,6 +249,7 @@ class Log:
 
     def _collect(self, stream):
         for line in iter(stream.readline, b""):
+            self.reading.wait()
             text = line.decode(errors="replace").rstrip("\n")
             with self.changed:
                 self.events.append(Event(text))
@@ -377,6 +381,7 @@ class Process:
 
     def close(self):
         """Whatever state it is in: no process of it stays."""
+        self.log.reading.set()
         if self.popen.poll() is None:
             self.popen.kill()
             self.popen.wait()

@@ -7,9 +7,11 @@
  */
 #include "src/json.h"
 #include "src/log.h"
+#include "src/log_out.h"
 
 #include "tests/unit/unit.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -24,6 +26,7 @@ static void start(void)
 	saved = dup(STDERR_FILENO);
 	dup2(ends[1], STDERR_FILENO);
 	close(ends[1]);
+	rd_log_out_open();
 }
 
 static const char *finish(void)
@@ -33,6 +36,7 @@ static const char *finish(void)
 
 	dup2(saved, STDERR_FILENO);
 	close(saved);
+	rd_log_out_open();
 	while ((n = read(ends[0], line + len, sizeof(line) - 1 - len)) > 0)
 		len += (size_t)n;
 	close(ends[0]);
@@ -163,5 +167,42 @@ START_TEST(test_no_fields)
 }
 END_TEST
 
+/* What the pipe holds now. */
+static size_t read_pipe(void)
+{
+	size_t sum = 0;
+	ssize_t n;
+
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	while ((n = read(ends[0], line, sizeof(line))) > 0)
+		sum += (size_t)n;
+	fcntl(ends[0], F_SETFL, 0);
+	return sum;
+}
+
+/* Nobody reads: the pipe and the limit are filled, the rest is dropped, and
+ * said when somebody reads again; others who have the pipe may still wait. */
+START_TEST(test_unread)
+{
+	uint64_t before = rd_log_dropped();
+	char text[100];
+
+	rd_log_init("gateway", false, RD_LOG_INFO);
+	rd_log_limit(10000);
+	start();
+	for (int i = 0; i < 3000; i++)
+		rd_log(RD_LOG_INFO, "flood", "text=%s", "0123456789012345678");
+	ck_assert_uint_gt(rd_log_dropped(), before);
+	ck_assert_uint_eq(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_uint_gt(read_pipe(), 65536 - 4096);
+	rd_log(RD_LOG_INFO, "again", "n=%d", 1);
+	snprintf(text, sizeof(text), "event=log.dropped lines=%llu why=",
+		 (unsigned long long)(rd_log_dropped() - before));
+	finish();
+	ck_assert_msg(strstr(line, text) != NULL, "%s", line);
+	ck_ends(line, " event=again n=1\n");
+}
+END_TEST
+
 UNIT_MAIN("log", test_text, test_quotes, test_json, test_levels,
-	  test_long_value, test_no_fields)
+	  test_long_value, test_no_fields, test_unread)
