@@ -57,6 +57,7 @@ int main(int argc, char **argv)
 	rd_proc_raise_files();
 	rd_mem_keep(KEPT_BYTES, KEPT_BLOCK);
 	loop = rd_loop_new();
+	rd_proc_watch(&proc, loop);
 	if (rd_gateway_open(loop, &proc, &gateway, &why) == RD_OK) {
 		run(loop, gateway);
 		rd_gateway_free(&gateway);
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
 		status = RD_EXIT_CONFIG;
 	}
 	rd_buf_fini(&why);
+	rd_proc_rest(&proc);
 	rd_loop_free(&loop);
 	rd_proc_fini(&proc);
 	return status;

@@ -31,6 +31,8 @@
 #define BACKOFF_MAX_MS  30000
 #define KILL_AGAIN_MS   1000
 #define HURRY_MS        1000
+#define LOOKS           4    /* of a watchdog, before it bites */
+#define STUCK_WITHIN_MS 5000 /* from SIGTERM to SIGKILL, when it does */
 
 static const char *const state_names[RD_CHILD_STATES] = {
     [RD_CHILD_NEW] = "new",
@@ -112,7 +114,8 @@ static void child_spawn(struct rd_child *c)
 		return;
 	}
 	c->pid = pid;
-	c->killed = c->stale = false;
+	c->killed = c->stale = c->at_risk = false;
+	c->silent = 0;
 	rd_log(RD_LOG_INFO, "child.start", "role=%s index=%d pid=%d", c->role,
 	       c->index, pid);
 	child_enter(c, RD_CHILD_STARTING, c->ready_within_ms);
@@ -124,17 +127,42 @@ static void child_up(struct rd_child *c)
 	       "role=%s index=%d pid=%d after_ms=%" PRIu64, c->role, c->index,
 	       (int)c->pid, c->now_ms - c->started_ms);
 	c->ever_ready = true;
-	child_enter(c, RD_CHILD_RUNNING, 0);
+	child_enter(c, RD_CHILD_RUNNING, c->watchdog_ms / LOOKS);
+}
+
+static void child_heard(struct rd_child *c)
+{
+	c->silent = 0;
+}
+
+/* Another look.  A child that was stopped says nothing either. */
+static void child_watch(struct rd_child *c)
+{
+	if (c->watchdog_ms == 0)
+		return;
+	if (++c->silent <= LOOKS) {
+		c->ops->alarm(c, c->watchdog_ms / LOOKS);
+		return;
+	}
+	rd_log(RD_LOG_ERROR, "child.stuck",
+	       "role=%s index=%d pid=%d watchdog_ms=%" PRIu64 " why=%s",
+	       c->role, c->index, (int)c->pid, c->watchdog_ms,
+	       "it runs, and its loop does not turn: it hangs, or somebody has "
+	       "stopped it");
+	c->stuck++;
+	c->killed = true;
+	c->ops->kill(c, SIGTERM);
+	child_enter(c, RD_CHILD_REPLACING, STUCK_WITHIN_MS);
 }
 
 /* Even one that has done enough as soon as it is there must not keep the
  * machine busy with starts alone. */
-static void child_recycle(struct rd_child *c)
+static void child_again(struct rd_child *c, const char *why)
 {
 	uint64_t age = c->now_ms - c->started_ms;
 
-	rd_log(RD_LOG_INFO, "child.recycle", "role=%s index=%d", c->role,
-	       c->index);
+	rd_log(RD_LOG_INFO, "child.recycle", "role=%s index=%d why=%s", c->role,
+	       c->index, why);
 	if (age < BACKOFF_MIN_MS)
 		child_enter(c, RD_CHILD_BACKOFF, BACKOFF_MIN_MS - age);
 	else
@@ -151,12 +179,16 @@ static void child_wait(struct rd_child *c)
 
 	if (was_ready && (status == RD_EXIT_RECYCLE ||
 			  (status == RD_EXIT_CONFIG && c->stale))) {
-		child_recycle(c);
+		child_again(c, "it makes room for another one");
 		return;
 	}
 	c->deaths++;
 	if (age >= FULL_LIFE_MS)
 		c->failures = 0;
+	if (was_ready && c->at_risk) {
+		child_again(c, "a message that runs alone has ended it");
+		return;
+	}
 	if (status == RD_EXIT_USAGE || status == RD_EXIT_CONFIG) {
 		rd_log(RD_LOG_WARN, "child.parked",
 		       "role=%s index=%d status=%d why=%s", c->role, c->index,
@@ -224,7 +256,9 @@ static child_step *const step[RD_CHILD_STATES][RD_CHILD_EVENTS] = {
 			   [RD_CHILD_TIMEOUT] = child_kill,
 			   [RD_CHILD_REPLACE] = child_swap,
 			   [RD_CHILD_STOP] = child_term},
-    [RD_CHILD_RUNNING] = {[RD_CHILD_EXITED] = child_wait,
+    [RD_CHILD_RUNNING] = {[RD_CHILD_ALIVE] = child_heard,
+			  [RD_CHILD_EXITED] = child_wait,
+			  [RD_CHILD_TIMEOUT] = child_watch,
 			  [RD_CHILD_REPLACE] = child_swap,
 			  [RD_CHILD_STOP] = child_term},
     [RD_CHILD_BACKOFF] = {[RD_CHILD_TIMEOUT] = child_spawn,

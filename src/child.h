@@ -13,6 +13,15 @@
  * wrong where newer ones wait for its successor, makes room for that: this is
  * no death, and nothing is waited for, except that the starts of such a child
  * are 0.2 s apart.
+ *
+ * The same holds for the end of one that was at risk: a message that had ended
+ * others ran alone, and that it ended this one, too, is counted towards
+ * max-crashes.  So this is progress, which no waiting would hasten.
+ *
+ * One that is ready and gives no sign of life for watchdog_ms runs and does not
+ * work: it is replaced.  That is measured in looks, not by the clock: where
+ * this process, or the whole machine, was stopped meanwhile, only one of them
+ * was missed.
  */
 #ifndef RD_SRC_CHILD_H
 #define RD_SRC_CHILD_H
@@ -39,7 +48,8 @@ enum rd_child_state {
 
 enum rd_child_event {
 	RD_CHILD_START,
-	RD_CHILD_READY,   /* its ready byte came */
+	RD_CHILD_READY,   /* it has said so */
+	RD_CHILD_ALIVE,   /* it has given another sign of life */
 	RD_CHILD_EXITED,  /* by rd_child_exited() only */
 	RD_CHILD_TIMEOUT, /* the alarm that it asked for */
 	RD_CHILD_REPLACE, /* end it and start a successor */
@@ -67,8 +77,10 @@ struct rd_child {
 	const struct rd_child_ops *ops; /* borrowed */
 	const char *role;               /* borrowed for ever: "worker" */
 	int index;                      /* place among its like, from 0 */
-	uint64_t ready_within_ms;       /* from start to the ready byte */
+	uint64_t ready_within_ms;       /* from start to ready */
 	uint64_t stop_within_ms;        /* from SIGTERM to SIGKILL */
+	uint64_t watchdog_ms;           /* silence after which it is replaced;
+					 * 0: it may be silent */
 
 	enum rd_child_state state;
 	pid_t pid;           /* 0 while there is no process */
@@ -77,9 +89,13 @@ struct rd_child {
 	int status;          /* of the last one that ended, as wait(2) says */
 	unsigned failures;   /* short lives in a row */
 	unsigned deaths;     /* times that it has ended unasked */
-	bool ever_ready;     /* some life of it has been ready */
-	bool killed;         /* we have sent this process a signal to end it */
-	bool stale;          /* it has older settings than its successor */
+	unsigned stuck;      /* times that it was replaced for its silence */
+	unsigned silent; /* looks in a row that have found no sign of life */
+	bool ever_ready; /* some life of it has been ready */
+	bool killed;     /* we have sent this process a signal to end it */
+	bool stale;      /* it has older settings than its successor */
+	bool at_risk;    /* if it ends now, it has told why: set by whoever
+			  * hears that */
 	/* The name of this life, never used twice; spawn makes it. */
 	char incarnation[RD_INCARNATION_LEN + 1];
 };

@@ -299,6 +299,17 @@ static bool check_workers_max(const struct rd_config *cfg, struct rd_buf *why)
 	return false;
 }
 
+/* Below that a busy machine would be mistaken for a child that hangs. */
+static bool check_watchdog(const struct rd_config *cfg, struct rd_buf *why)
+{
+	if (cfg->watchdog_ms == 0 || cfg->watchdog_ms >= 1000)
+		return true;
+	rd_buf_addf(why,
+		    "watchdog: expected 0 or at least 1s, found %" PRId64 "ms",
+		    cfg->watchdog_ms);
+	return false;
+}
+
 typedef bool check_fn(const struct rd_config *, struct rd_buf *);
 
 /* What holds for each team by itself. */
@@ -343,9 +354,9 @@ static bool check_section(const struct rd_config *cfg, int i,
 int rd_config_check(const struct rd_config *cfg, struct rd_buf *why)
 {
 	static check_fn *const rules[] = {
-	    check_names,     check_targets, check_tls,    check_ports,
-	    check_origins,   check_pages,   check_events, check_backlog,
-	    check_listening, NULL};
+	    check_names,     check_targets,  check_tls,    check_ports,
+	    check_origins,   check_pages,    check_events, check_backlog,
+	    check_listening, check_watchdog, NULL};
 
 	if (!keep_to(rules, cfg, why) || !keep_to(team_rules, cfg, why))
 		return RD_ECONFIG;

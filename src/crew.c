@@ -243,6 +243,7 @@ struct rd_crew_count rd_squad_count(const struct rd_squad *squad)
 	struct rd_crew_count n = {
 	    .wanted = squad->wanted,
 	    .deaths = squad->past_deaths,
+	    .stuck = squad->past_stuck,
 	};
 	struct rd_member *m;
 
@@ -251,6 +252,7 @@ struct rd_crew_count rd_squad_count(const struct rd_squad *squad)
 		n.running += m->child.state == RD_CHILD_RUNNING;
 		n.parked += m->child.state == RD_CHILD_PARKED;
 		n.deaths += m->child.deaths;
+		n.stuck += m->child.stuck;
 	}
 	return n;
 }
@@ -271,6 +273,7 @@ struct rd_crew_count rd_crew_count(const struct rd_crew *crew,
 		sum.running += n.running;
 		sum.parked += n.parked;
 		sum.deaths += n.deaths;
+		sum.stuck += n.stuck;
 	}
 	return sum;
 }
@@ -293,8 +296,10 @@ void rd_crew_reap(struct rd_crew *crew)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct rd_member *m = find_pid(crew, pid);
 
-		if (m != NULL)
-			rd_child_exited(&m->child, status, rd_clock_ms());
+		if (m == NULL)
+			continue;
+		rd_member_listen(m);
+		rd_child_exited(&m->child, status, rd_clock_ms());
 	}
 }
 

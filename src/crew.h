@@ -40,6 +40,7 @@ struct rd_squad {
 	bool replaces_team;          /* who is started now changes what the team
 				      * consumes (replace-team) */
 	unsigned past_deaths;        /* of those that are gone */
+	unsigned past_stuck;         /* the same */
 	struct rd_list members;      /* oldest first; crew.c's own */
 };
 
@@ -60,6 +61,7 @@ struct rd_crew_count {
 	int running;     /* that are ready */
 	int parked;      /* that are not started again */
 	unsigned deaths; /* unasked ends of all, also of those that are gone */
+	unsigned stuck;  /* the same: replaced because they hung */
 };
 
 struct rd_crew *rd_crew_new(struct rd_loop *loop,

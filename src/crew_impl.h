@@ -13,7 +13,7 @@ struct rd_member {
 	struct rd_crew *crew;   /* borrowed */
 	struct rd_squad *squad; /* borrowed */
 	struct rd_timer alarm;  /* the child's */
-	int ready_fd;           /* owned: the ready byte comes here; or -1 */
+	int ready_fd;           /* owned: what it says of itself; or -1 */
 	struct rd_watch ready;  /* of ready_fd, while that is not -1 */
 	struct rd_task freeing;
 };
@@ -39,6 +39,8 @@ bool rd_member_is_leaving(const struct rd_member *m);
 /* crew_member.c: one child and what it does to the world.  Makes it, with this
  * place among its like, and starts it; it frees itself when it has ended. */
 void rd_member_start(struct rd_crew *crew, struct rd_squad *squad, int index);
+/* Hears what it has said, if anything: before its end is told. */
+void rd_member_listen(struct rd_member *m);
 /* The same as rd_child_event(), now. */
 void rd_member_event(struct rd_member *m, enum rd_child_event event);
 

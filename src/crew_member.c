@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * crew_member.c -- what one child of a crew does to the world: its process,
- * its ready byte, its alarm, its end.
+ * what it says of itself, its alarm, its end.
  *
  * A child that ended as asked is freed after the turn, because its end is told
  * from inside its own event.
@@ -23,6 +23,8 @@
 
 /* Beyond drain-timeout, before a child that does not end is killed. */
 #define KILL_AFTER_MS 2000
+/* As much as the pipe holds: what a child said last is among it. */
+#define SAID_BYTES 65536
 
 static struct rd_member *member_of(struct rd_child *c)
 {
@@ -43,19 +45,46 @@ static void close_ready(struct rd_member *m)
 	m->ready_fd = -1;
 }
 
+/* See proc.h.  A byte that is not known comes from a newer program. */
+static void hear(struct rd_member *m, char byte)
+{
+	if (byte == '!' || byte == '-')
+		m->child.at_risk = byte == '!';
+	else if (byte == 'R')
+		rd_member_event(m, RD_CHILD_READY);
+	else if (byte == '.')
+		rd_member_event(m, RD_CHILD_ALIVE);
+}
+
+/* What it has said since; once, however much that is.  False: no more comes. */
+static bool listen_to(struct rd_member *m)
+{
+	char bytes[SAID_BYTES];
+	ssize_t n = read(m->ready_fd, bytes, sizeof(bytes));
+
+	for (ssize_t i = 0; i < n; i++)
+		hear(m, bytes[i]);
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+void rd_member_listen(struct rd_member *m)
+{
+	if (m->ready_fd >= 0)
+		(void)listen_to(m);
+}
+
 static void on_ready_fd(void *arg, short what)
 {
 	struct rd_member *m = arg;
-	ssize_t n;
-	char byte;
 
 	(void)what;
-	n = read(m->ready_fd, &byte, 1);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (listen_to(m))
 		return;
+	/* It is ending, or will tell no more: nothing is held against it. */
 	close_ready(m);
-	if (n == 1)
-		rd_member_event(m, RD_CHILD_READY);
+	m->child.watchdog_ms = 0;
+	if (m->child.state == RD_CHILD_RUNNING)
+		rd_timer_stop(&m->alarm);
 }
 
 static void on_alarm(void *arg)
@@ -118,6 +147,7 @@ static int child_spawn(struct rd_child *c)
 		return launch(m, -1);
 	c->stop_within_ms =
 	    (uint64_t)m->squad->cfg->drain_timeout_ms + KILL_AFTER_MS;
+	c->watchdog_ms = (uint64_t)m->squad->cfg->watchdog_ms;
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return RD_EIO;
 	pid = launch(m, fds[1]);
@@ -194,6 +224,7 @@ static void child_entered(struct rd_child *c)
 
 	if (c->state == RD_CHILD_DONE) {
 		m->squad->past_deaths += c->deaths;
+		m->squad->past_stuck += c->stuck;
 		rd_list_remove(&m->link);
 		if (crew->away == m)
 			crew->away = NULL;

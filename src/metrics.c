@@ -191,6 +191,8 @@ static const struct member_metric {
     {"worker", "in_hand", "gauge", "messages in hand", "in_hand"},
     {"worker", "busy_percent", "gauge", "share of the time that handlers ran",
      "busy_pct"},
+    {"supervisor", "gateway_stuck_total", "counter",
+     "gateways that were replaced because they hung", "gateway_stuck"},
     {NULL, "log_dropped_total", "counter", "log lines that nobody read in time",
      "log_dropped"},
 };
@@ -247,6 +249,8 @@ static const struct order_metric {
     {"workers_max", "gauge", "most workers, where their number is automatic",
      "max"},
     {"worker_deaths_total", "counter", "workers that died", "deaths"},
+    {"worker_stuck_total", "counter",
+     "workers that were replaced because they hung", "stuck"},
 };
 
 /* Cuts such a name into its two parts. */

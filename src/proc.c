@@ -9,6 +9,10 @@
  * descriptor, which is then closed; the number of the parent would not tell,
  * because in a container the supervisor may rightly be process 1.
  *
+ * A process may run and not work.  Whether its loop turns is told over the same
+ * descriptor, and not by way of Redis: Redis may be away for long, and whoever
+ * waits for it is well.
+ *
  * The title is written over the words of argv, where ps(1) looks, and never
  * beyond them.
  *
@@ -29,6 +33,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#define BEATS 8 /* in the time after which silence is noticed */
 
 /* The memory of argv, and what it holds from now on. */
 static struct {
@@ -149,6 +155,7 @@ static bool tie_to_parent(int ready_fd)
 	if (ready_fd < 0)
 		return true;
 	fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
+	fcntl(ready_fd, F_SETFL, O_NONBLOCK);
 	/* A parent that has chosen one before exec knows better. */
 	if (prctl(PR_GET_PDEATHSIG, &signo) < 0 || signo == 0)
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -223,6 +230,17 @@ void rd_proc_fini(struct rd_proc *proc)
 	proc->ready_fd = -1;
 }
 
+/* One byte to the parent.  A pipe that it does not read is full, and then it
+ * has heard enough; without a reader it has died, and SIGTERM is under way. */
+static void tell(struct rd_proc *proc, char what)
+{
+	if (proc->ready_fd >= 0 && write(proc->ready_fd, &what, 1) < 0 &&
+	    errno != EAGAIN) {
+		close(proc->ready_fd);
+		proc->ready_fd = -1;
+	}
+}
+
 void rd_proc_ready(struct rd_proc *proc)
 {
 	if (proc->said_ready)
@@ -230,13 +248,36 @@ void rd_proc_ready(struct rd_proc *proc)
 	proc->said_ready = true;
 	rd_log(RD_LOG_INFO, "ready", "index=%d version=%s", proc->index,
 	       RD_VERSION);
-	if (proc->ready_fd < 0)
+	tell(proc, 'R');
+}
+
+static void beat(void *arg)
+{
+	struct rd_proc *proc = arg;
+
+	tell(proc, '.');
+	rd_timer_start(&proc->beat, (uint64_t)proc->cfg.watchdog_ms / BEATS);
+}
+
+void rd_proc_watch(struct rd_proc *proc, struct rd_loop *loop)
+{
+	if (proc->ready_fd < 0 || proc->cfg.watchdog_ms == 0)
 		return;
-	/* Without a reader the parent has died, and SIGTERM is under way. */
-	if (write(proc->ready_fd, "R", 1) < 0)
-		rd_log(RD_LOG_WARN, "ready.unheard", "why=%s", strerror(errno));
-	close(proc->ready_fd);
-	proc->ready_fd = -1;
+	proc->loop = loop;
+	rd_timer_init(&proc->beat, loop, beat, proc);
+	rd_timer_start(&proc->beat, 0);
+}
+
+void rd_proc_rest(struct rd_proc *proc)
+{
+	if (proc->loop != NULL)
+		rd_timer_stop(&proc->beat);
+	proc->loop = NULL;
+}
+
+void rd_proc_at_risk(struct rd_proc *proc, bool at_risk)
+{
+	tell(proc, at_risk ? '!' : '-');
 }
 
 void rd_proc_title(const char *fmt, ...)

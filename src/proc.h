@@ -4,8 +4,15 @@
  *
  * A gateway or worker may have been started by the supervisor or by hand.  By
  * the supervisor it gets --index N (its place among its like) and --ready-fd
- * FD; it dies with its parent (PR_SET_PDEATHSIG), and says that it is ready by
- * one byte on FD.
+ * FD; it dies with its parent (PR_SET_PDEATHSIG), and says on FD how it is, in
+ * single bytes:
+ *
+ *	R	ready
+ *	.	its loop turns; several times in each `watchdog`
+ *	!	if it ends now, the cause is known and counted
+ *	-	no longer so
+ *
+ * None of them is ever waited for.
  */
 #ifndef RD_SRC_PROC_H
 #define RD_SRC_PROC_H
@@ -26,8 +33,10 @@
 struct rd_proc {
 	struct rd_config cfg; /* loaded, resolved and checked */
 	int index;            /* --index, or 0 */
-	int ready_fd;         /* --ready-fd, or -1; closed when it is told */
+	int ready_fd;         /* --ready-fd, or -1 */
 	bool said_ready;
+	struct rd_timer beat; /* of rd_proc_watch(); loop NULL: not started */
+	struct rd_loop *loop; /* borrowed */
 };
 
 /*
@@ -40,6 +49,13 @@ RD_MUST_CHECK int rd_proc_init(struct rd_proc *proc, const char *role, int argc,
 void rd_proc_fini(struct rd_proc *proc);
 /* Ready: logs event=ready and tells the parent, once. */
 void rd_proc_ready(struct rd_proc *proc);
+/* From now on tells the parent that this loop turns, until rd_proc_rest(). */
+void rd_proc_watch(struct rd_proc *proc, struct rd_loop *loop);
+/* The loop is going to be freed.  Harmless where it was not watched. */
+void rd_proc_rest(struct rd_proc *proc);
+/* From now on (or no longer) an end of this process has a cause that is known,
+ * and counted where it belongs: the parent need not slow down the next. */
+void rd_proc_at_risk(struct rd_proc *proc, bool at_risk);
 /* The words of argv may be written over; rd_proc_init() says so by itself. */
 void rd_proc_title_area(int argc, char **argv);
 /* For ps(1): "redistribute-gateway 0: 12 clients". */

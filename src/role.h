@@ -5,7 +5,7 @@
  * A child is forked and executed: what libevent, OpenSSL and hiredis hold must
  * not cross a fork.  It gets its settings through the environment, because a
  * target may hold a password and argv is public, and in argv only its place
- * (--index) and the descriptor for its ready byte (--ready-fd).
+ * (--index) and the descriptor on which it says how it is (--ready-fd, proc.h).
  */
 #ifndef RD_SRC_ROLE_H
 #define RD_SRC_ROLE_H

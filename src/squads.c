@@ -313,6 +313,7 @@ void rd_squads_report(const struct rd_squads *s, struct rd_node *node)
 		report_number(node, t, "wanted", (uint64_t)n.wanted);
 		report_number(node, t, "running", (uint64_t)n.running);
 		report_number(node, t, "deaths", n.deaths);
+		report_number(node, t, "stuck", n.stuck);
 		if (is_automatic(t))
 			report_number(node, t, "auto", 1);
 		if (t->cfg.workers_max > t->cfg.workers) {

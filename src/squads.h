@@ -49,8 +49,8 @@ void rd_squads_reload(struct rd_squads *s, const struct rd_config *cfg);
 
 /*
  * Adds to the report of this supervisor, for each team: team.<name>.workers
- * (the configured number), .wanted, .running, .deaths, and .auto, 1 where its
- * backlog decides.
+ * (the configured number), .wanted, .running, .deaths, .stuck, and .auto, 1
+ * where its backlog decides.
  */
 void rd_squads_report(const struct rd_squads *s, struct rd_node *node);
 

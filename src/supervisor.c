@@ -86,27 +86,28 @@ static void redis_up(void *arg)
 	rd_control_up(sup->control);
 }
 
+static void add_number(struct rd_node *node, enum rd_role role,
+		       const char *what, uint64_t n)
+{
+	char name[40];
+
+	snprintf(name, sizeof(name), "%s_%s", rd_role_name(role), what);
+	rd_node_add(node, name, n);
+}
+
 static void add_fields(void *arg, struct rd_node *node)
 {
-	static const enum rd_role roles[] = {RD_ROLE_GATEWAY, RD_ROLE_WORKER,
-					     RD_ROLE_REDIS};
 	struct rd_supervisor *sup = arg;
 
 	rd_node_adds(node, "node", sup->terms.node);
 	rd_node_adds(node, "phase", phase_names[sup->phase]);
-	for (size_t i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
-		struct rd_crew_count n = rd_crew_count(sup->crew, roles[i]);
-		char name[40];
+	for (enum rd_role role = 0; role < RD_ROLES; role++) {
+		struct rd_crew_count n = rd_crew_count(sup->crew, role);
 
-		snprintf(name, sizeof(name), "%s_running",
-			 rd_role_name(roles[i]));
-		rd_node_add(node, name, (uint64_t)n.running);
-		snprintf(name, sizeof(name), "%s_wanted",
-			 rd_role_name(roles[i]));
-		rd_node_add(node, name, (uint64_t)n.wanted);
-		snprintf(name, sizeof(name), "%s_deaths",
-			 rd_role_name(roles[i]));
-		rd_node_add(node, name, n.deaths);
+		add_number(node, role, "running", (uint64_t)n.running);
+		add_number(node, role, "wanted", (uint64_t)n.wanted);
+		add_number(node, role, "deaths", n.deaths);
+		add_number(node, role, "stuck", n.stuck);
 	}
 	rd_squads_report(sup->squads, node);
 }

@@ -176,8 +176,10 @@ static void work_stuck(void *arg, const struct rd_work *const *works,
 	       (long long)w->proc->cfg.handler_timeout_ms);
 	w->stuck = true;
 	w->status = RD_EXIT_FAILED;
-	if (count == 1)
+	if (count == 1) {
 		rd_source_abandon(works[0]->source, works[0], "timeout");
+		rd_proc_at_risk(w->proc, true);
+	}
 	drain(w, STUCK_MS);
 }
 
@@ -279,6 +281,7 @@ void rd_worker_start(struct worker *w)
 {
 	static const int signos[] = {SIGTERM, SIGINT, SIGTSTP};
 
+	rd_proc_watch(w->proc, w->loop);
 	rd_task_init(&w->more, look_for_work, w);
 	rd_timer_init(&w->title, w->loop, show_title, w);
 	rd_timer_start(&w->title, 0);
@@ -295,6 +298,7 @@ void rd_worker_stop(struct worker *w)
 {
 	for (size_t i = 0; i < sizeof(w->signals) / sizeof(*w->signals); i++)
 		rd_signal_stop(&w->signals[i]);
+	rd_proc_rest(w->proc);
 	rd_task_cancel(&w->more);
 	rd_timer_stop(&w->title);
 	rd_timer_stop(&w->deadline);

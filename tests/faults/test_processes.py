@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from harness import PYTHON, SUPPORT, alive, channel_key, eventually
+from harness import (BUILD, PYTHON, SUPPORT, alive, channel_key, eventually,
+                     holds, kill)
 
 OUT = channel_key("out")
 
@@ -93,3 +94,81 @@ def test_a_log_that_nobody_reads(run, channel, tmp_path):
     site.send(signal.SIGTERM)
     assert site.wait(40) == 0
     assert not site.left()
+
+
+# --- a child that runs and does not work -------------------------------------
+
+@pytest.mark.deadline(90)
+@pytest.mark.parametrize("role", ["worker", "gateway"])
+def test_a_child_whose_loop_does_not_turn(run, redis_, store, channel, role):
+    """It neither ends nor works, and says nothing: it is replaced, and that is
+    counted."""
+    site = run.daemon("--consume", channel, "--handler", "relay:to=out",
+                      "--watchdog", "2s", redis=redis_, workers=1)
+    pid = site.child(role)
+    kill(pid, signal.SIGSTOP)
+    site.wait_event("child.stuck", 30, role=role, pid=pid)
+    site.wait_event("child.exit", 30, role=role, pid=pid)
+    site.wait_child(role, other_than=pid)
+    put(store, channel, 1)
+    eventually(lambda: emitted(store) == {1})
+    supervisor = next(k for k in store.scan_iter("rd:node:*.supervisor.0"))
+    eventually(lambda: store.hget(supervisor, f"{role}_stuck") == b"1")
+    assert store.hget(supervisor, f"{role}_deaths") == b"0"
+    assert site.stop() == 0
+
+
+@pytest.mark.deadline(90)
+def test_nobody_is_taken_for_stuck(run, redis_, store, channel):
+    """A handler takes longer than the watchdog, then Redis is frozen for
+    longer: the loops turn."""
+    site = run.daemon("--consume", channel, "--watchdog", "3s",
+                      "--handler", f"{BUILD / 'tests/numbers.so'}:6000000",
+                      redis=redis_, workers=1)
+    put(store, channel, 1)
+    out = channel_key(f"out:{channel}")
+    eventually(lambda: store.xlen(out) == 1, 30)
+    redis_.freeze()
+    holds(lambda: not site.log.find("child.stuck"), 6)
+    redis_.resume()
+    put(store, channel, 2)
+    eventually(lambda: store.xlen(out) == 2, 30)
+    assert not site.log.find("child.stuck") and not site.log.find("child.exit")
+    assert site.stop() == 0
+
+
+# --- messages that kill ------------------------------------------------------
+
+@pytest.mark.deadline(120)
+def test_twelve_messages_that_kill_their_worker(run, redis_, store, channel):
+    """Each runs alone and is counted, so their worker comes back at once: the
+    waits do not add up."""
+    poison = [{"n": n, "do": "crash"} for n in range(12)]
+    for order in poison:
+        store.xadd(channel_key(channel), {"json": json.dumps(order)})
+    site = run.daemon("--consume", channel, "--handler",
+                      BUILD / "tests/numbers.so", redis=redis_, workers=1,
+                      gateways=0, wait=False)
+    put(store, channel, 12)
+    eventually(lambda: store.xlen(channel_key(f"out:{channel}")) == 1, 90)
+    eventually(lambda: store.xlen("rd:dead:workers") == 12, 90)
+    assert len(site.log.find("child.recycle", role="worker")) == 12 * 3
+    # The first ones died of messages that nobody suspected yet.
+    assert len(site.log.find("child.backoff")) <= 4
+    assert site.stop() == 0
+
+
+@pytest.mark.deadline(120)
+def test_twelve_messages_that_kill_their_program(run, redis_, store, channel,
+                                                 tmp_path):
+    """The same where the handler is a process of its own."""
+    for n in range(12):
+        put(store, channel, n, do="crash")
+    site = run.daemon("--consume", channel, "--handler",
+                      obeying(tmp_path / "runs"), redis=redis_, workers=1,
+                      gateways=0)
+    put(store, channel, 12)
+    eventually(lambda: emitted(store) == {12}, 90)
+    eventually(lambda: store.xlen("rd:dead:workers") == 12, 90)
+    assert len(site.log.find("exec.exit")) >= 12 * 3
+    assert site.stop() == 0

@@ -452,6 +452,83 @@ START_TEST(test_spawn_fails)
 }
 END_TEST
 
+static void look(void)
+{
+	ck_assert_uint_eq(world.alarm_ms, 1000);
+	pass(world.alarm_ms);
+	event(RD_CHILD_TIMEOUT);
+}
+
+/* It runs, and is not heard of: four looks, then it is replaced. */
+START_TEST(test_silence)
+{
+	world.child.watchdog_ms = 4000;
+	start();
+	event(RD_CHILD_ALIVE);
+	event(RD_CHILD_READY);
+	for (int i = 0; i < 4; i++)
+		look();
+	event(RD_CHILD_ALIVE); /* at the last moment */
+	for (int i = 0; i < 4; i++) {
+		STATE(RD_CHILD_RUNNING);
+		look();
+	}
+	ck_assert_int_eq(taken_signal(), 0);
+	look();
+	STATE(RD_CHILD_REPLACING);
+	ck_assert_int_eq(taken_signal(), SIGTERM);
+	ck_assert_uint_eq(world.child.stuck, 1);
+	pass(world.alarm_ms);
+	event(RD_CHILD_TIMEOUT);
+	ck_assert_int_eq(taken_signal(), SIGKILL);
+	end_as(KILLED_BY(SIGKILL));
+	STATE(RD_CHILD_STARTING);
+	ck_assert_uint_eq(world.child.deaths, 0);
+	event(RD_CHILD_READY);
+	look();
+	STATE(RD_CHILD_RUNNING);
+}
+END_TEST
+
+/* We, or all of this machine, were stopped for hours. */
+START_TEST(test_silence_while_we_were_stopped)
+{
+	world.child.watchdog_ms = 4000;
+	start_ready();
+	pass(10000000);
+	event(RD_CHILD_TIMEOUT);
+	STATE(RD_CHILD_RUNNING);
+	event(RD_CHILD_ALIVE);
+	for (int i = 0; i < 4; i++)
+		look();
+	STATE(RD_CHILD_RUNNING);
+}
+END_TEST
+
+/* A message that ran alone has ended it, which is counted elsewhere. */
+START_TEST(test_end_that_is_explained)
+{
+	start_ready();
+	end_as(KILLED_BY(SIGSEGV));
+	check_about(200);
+	for (int i = 0; i < 20; i++) {
+		event(RD_CHILD_TIMEOUT);
+		event(RD_CHILD_READY);
+		world.child.at_risk = true;
+		pass(50);
+		end_as(KILLED_BY(SIGSEGV));
+		STATE(RD_CHILD_BACKOFF);
+		ck_assert_uint_eq(world.alarm_ms, 150);
+	}
+	ck_assert_uint_eq(world.child.deaths, 21);
+	/* The next one has not said so, and is not excused. */
+	event(RD_CHILD_TIMEOUT);
+	event(RD_CHILD_READY);
+	end_as(KILLED_BY(SIGSEGV));
+	check_about(400);
+}
+END_TEST
+
 /* Whatever happens in whatever order: never a crash, never two processes, and
  * a stop ends it. */
 START_TEST(test_any_order)
@@ -504,6 +581,9 @@ int main(void)
 	    test_replace,
 	    test_replace_cuts_the_wait,
 	    test_spawn_fails,
+	    test_silence,
+	    test_silence_while_we_were_stopped,
+	    test_end_that_is_explained,
 	    test_any_order,
 	};
 	Suite *suite = suite_create("child");
