@@ -330,8 +330,7 @@ static void blame_running(struct exec *e, uint64_t taken, struct rd_slice why)
 	watch_time(e);
 }
 
-/* What it said last still counts; what others write for ever, whom it has left
- * behind, does not. */
+/* What it said last still counts, not what others go on to write. */
 static void read_rest(struct exec *e)
 {
 	int out = e->child.out, err = e->child.err;
@@ -350,9 +349,9 @@ static void unwatch(struct exec *e)
 	rd_watch_stop(&e->grumbling);
 }
 
-static void plan_restart(struct exec *e, uint64_t age_ms)
+static void plan_restart(struct exec *e, uint64_t age_ms, bool alone)
 {
-	if (age_ms >= BACKOFF_LIFE_MS)
+	if (age_ms >= BACKOFF_LIFE_MS || alone)
 		e->backoff_ms = BACKOFF_MIN_MS;
 	rd_timer_start(&e->restart, e->backoff_ms);
 	e->backoff_ms = e->backoff_ms * 2 < BACKOFF_MAX_MS ? e->backoff_ms * 2
@@ -363,6 +362,7 @@ static void child_ended(struct exec *e, int status)
 {
 	uint64_t age = rd_clock_ms() - e->born_ms;
 	uint64_t taken = e->written - rd_pipe_waiting(e->child.in);
+	bool alone = e->running_count == 1 && first_running(e)->alone;
 	struct rd_buf why = RD_BUF_INIT;
 
 	/* Whatever it has started ends with it. */
@@ -380,7 +380,7 @@ static void child_ended(struct exec *e, int status)
 	rd_pipe_clear(&e->errors);
 	blame_running(e, taken, rd_buf_slice(&why));
 	rd_buf_fini(&why);
-	plan_restart(e, age);
+	plan_restart(e, age, alone);
 }
 
 static void sigchld(void *arg, int signo)

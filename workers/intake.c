@@ -13,6 +13,7 @@
 #include "src/clock.h"
 #include "src/log.h"
 #include "src/mem.h"
+#include "src/proc.h"
 #include "src/script.h"
 #include "workers/event.h"
 #include "workers/runner.h"
@@ -131,6 +132,8 @@ static void noted(void *arg, int err, const struct rd_reply *reply)
 	if (rd_reply_int(reply, 0) == 1 &&
 	    (work->gate == NULL || !work->gate->shut)) {
 		work->starts++;
+		/* If it ends us, that was counted. */
+		rd_proc_at_risk(in->self->proc, true);
 		give(in, work);
 		return;
 	}
@@ -216,8 +219,10 @@ void rd_intake_give(struct rd_intake *in, struct rd_work *work)
 void rd_intake_back(struct rd_intake *in, struct rd_work *work)
 {
 	in->out--;
-	if (in->alone == work)
+	if (in->alone == work) {
 		in->alone = NULL;
+		rd_proc_at_risk(in->self->proc, false);
+	}
 	if (in->alone == NULL &&
 	    (!rd_list_empty(&in->suspects) || !rd_list_empty(&in->waiting)))
 		wake(in);

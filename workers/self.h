@@ -19,6 +19,7 @@
 
 struct rd_batch;
 struct rd_intake;
+struct rd_proc;
 struct rd_runner;
 
 /* All count from the start of the process. */
@@ -43,6 +44,7 @@ struct rd_self {
 	struct rd_publisher *publisher; /* borrowed: makes channels known */
 	struct rd_runner *runner;       /* borrowed: the handler */
 	struct rd_intake *intake;       /* borrowed: the way to it */
+	struct rd_proc *proc;           /* borrowed: what its parent is told */
 	struct rd_batch *spare;         /* owned: emptied ones, in a row */
 	char name[RD_CONSUMER_MAX];     /* the consumer's name */
 	struct rd_slice team;           /* borrowed from cfg */

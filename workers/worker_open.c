@@ -40,6 +40,7 @@ static void init_self(struct worker *w)
 	const struct rd_config *cfg = &w->proc->cfg;
 
 	self->loop = w->loop;
+	self->proc = w->proc;
 	self->cfg = cfg;
 	self->more = &w->more;
 	self->team = rd_slice_str(cfg->team);
