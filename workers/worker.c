@@ -142,6 +142,8 @@ static void signalled(void *arg, int signo)
 		rd_log(RD_LOG_INFO, "worker.quiet", "in_hand=%zu",
 		       w->self.in_hand);
 		be_quiet(w);
+		if (w->divided != NULL)
+			rd_divided_leave(w->divided);
 	} else {
 		drain(w, w->told || w->stuck
 			     ? HURRY_MS

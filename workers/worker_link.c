@@ -73,6 +73,8 @@ static void agreed(void *arg, int err, const struct rd_meta *meta,
 	    rd_divided_wanted(&w->proc->cfg))
 		w->divided = rd_divided_new(&w->self, (unsigned)meta->slots,
 					    w->peers, w->paused, w->doorbell);
+	if (w->divided != NULL && w->self.quiet)
+		rd_divided_leave(w->divided);
 	if (rd_team_join(w->redis, &w->proc->cfg, team_agreed, w) != RD_OK) {
 		/* It is down again, and will be up again. */
 	}

@@ -12,7 +12,8 @@ import time
 import pytest
 
 from divided import (TEAM, check_all, emitted, fleet, holder,  # noqa: F401
-                     lengths, make_known, names, owner, pending, put, redis_,
+                     lengths, make_known, names, owner, owners, pending, put,
+                     redis_,
                      store, wait_emitted, wait_shared, wait_shared_after_first)
 from harness import (alive, channel_key, eventually, exec_handler, holds,
                      process_state)
@@ -228,6 +229,44 @@ def test_links_that_break_all_the_time(redis_, store, proxy, fleet):
         proxy.cut()
     wait_emitted(store, channels, 161)
     check_all(store, channels, range(161))
+
+
+# --- quiet -------------------------------------------------------------------
+
+@pytest.mark.deadline(90)
+def test_a_quiet_worker_gives_its_channels_away(redis_, store, fleet):
+    """It finishes what it has in hand, stays in the team, and others have all
+    channels; where nobody else is there, the next one has."""
+    channels = names(20)
+    make_known(store, channels)
+    site = fleet(redis_, 2)
+    owned = wait_shared_after_first(store, channels)
+    quiet = site.kill_child("worker", 0, 0)
+    name = next(c for c in channels if owned[c][1] == 0)
+    entry, = put(store, [name], [1], do="slow", ms=3000)
+    before = eventually(lambda: holder(store, name, entry))
+    os.kill(quiet, signal.SIGTSTP)
+    put(store, [c for c in channels if c != name], [1])
+    put(store, channels, range(2, 5))
+    wait_emitted(store, channels, 5)
+    check_all(store, channels, range(5))
+    assert before[1] == 1
+    assert {o[1] for o in owners(store, channels).values()} == {1}
+    # It is still there, and is the only one now.
+    other = site.child("worker", 1)
+    members = [m for m in store.zrange(f"rd:team:{TEAM}", 0, -1)
+               if not m.startswith(b"=")]
+    assert len(members) == 2 and alive(quiet)
+    os.kill(other, signal.SIGTSTP)
+    site.log.wait("worker.quiet", speaker=other)
+    report = next(k for k in store.scan_iter("rd:node:*.worker.1"))
+    eventually(lambda: store.hget(report, "slots") == b"0")
+    put(store, channels, [5])
+    os.kill(quiet, signal.SIGTERM)
+    site.wait_child("worker", 0, other_than=quiet)
+    wait_emitted(store, channels, 6)
+    check_all(store, channels, range(6))
+    assert site.stop() == 0
 
 
 # --- deaths ------------------------------------------------------------------
