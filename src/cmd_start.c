@@ -85,13 +85,13 @@ static void free_words(int argc, char **words)
 	free(words);
 }
 
-static int run(struct rd_config *cfg, int sockets, int lock_fd, int argc,
-	       char **argv)
+static int run(struct rd_config *cfg, int sockets,
+	       const struct rd_tenure *tenure, int argc, char **argv)
 {
 	char name[RD_NAME_MAX + 1];
 	struct rd_buf why = RD_BUF_INIT;
 	struct rd_boot boot = {
-	    .cfg = cfg, .sockets = sockets, .lock_fd = lock_fd, .first = 2};
+	    .cfg = cfg, .sockets = sockets, .tenure = tenure, .first = 2};
 	int status = check(cfg, sockets);
 
 	if (status == RD_EXIT_OK &&
@@ -114,7 +114,8 @@ int rd_cmd_start(const struct rd_verb *verb, int argc, char **argv)
 	static const struct rd_flag flags[] = {{0}};
 	struct rd_buf why = RD_BUF_INIT;
 	struct rd_cli cli;
-	int sockets, lock_fd = -1, status;
+	struct rd_tenure tenure = {.lock_fd = -1, .workers_fd = -1};
+	int sockets, status;
 
 	if (rd_cli_open(&cli, verb, flags, argc, argv, &status) != RD_OK)
 		goto out;
@@ -125,12 +126,11 @@ int rd_cmd_start(const struct rd_verb *verb, int argc, char **argv)
 	}
 	if (rd_activation_take(&sockets, &why) == RD_OK &&
 	    rd_datadir_make(&cli.cfg, &why) == RD_OK &&
-	    rd_datadir_lock(&cli.cfg, &lock_fd, &why) == RD_OK)
-		status = run(&cli.cfg, sockets, lock_fd, argc, argv);
+	    rd_datadir_lock(&cli.cfg, &tenure, &why) == RD_OK)
+		status = run(&cli.cfg, sockets, &tenure, argc, argv);
 	else
 		status = rd_cli_fail(RD_EXIT_CONFIG, "%s", rd_buf_text(&why));
-	if (lock_fd >= 0)
-		close(lock_fd);
+	rd_datadir_unlock(&tenure);
 out:
 	rd_buf_fini(&why);
 	rd_cli_close(&cli);

@@ -27,6 +27,8 @@ struct rd_crew_terms {
 				*/
 	int output_fd;         /* of the embedded Redis */
 	int lock_fd;           /* the same: keeps the data directory locked */
+	int workers_fd;        /* of workers: tells that they are there */
+	const char *marks;     /* ours first: begins all incarnations */
 	int sockets;           /* of gateways: how many activation.h holds */
 };
 

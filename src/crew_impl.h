@@ -25,6 +25,7 @@ struct rd_crew {
 	void *arg;                         /* of ops */
 	struct rd_list squads;             /* of rd_squad.link */
 	struct rd_member *away;            /* being replaced, or NULL */
+	unsigned lives;                    /* children started so far */
 	struct rd_task rolling;
 };
 

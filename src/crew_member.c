@@ -11,6 +11,7 @@
  */
 #include "src/clock.h"
 #include "src/crew_impl.h"
+#include "src/datadir.h"
 #include "src/mem.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 /* Beyond drain-timeout, before a child that does not end is killed. */
@@ -100,15 +100,13 @@ static void on_alarm(void *arg)
 	rd_member_event(m, RD_CHILD_TIMEOUT);
 }
 
-static void draw_incarnation(struct rd_child *c)
+/* Two lives of one name would take each other's messages: the mark is that of
+ * this supervisor's life, and the number comes once in it. */
+static void draw_incarnation(struct rd_member *m)
 {
-	uint64_t r;
-
-	/* Two lives of one name would take each other's messages. */
-	if (getrandom(&r, sizeof(r), 0) != (ssize_t)sizeof(r))
-		abort();
-	snprintf(c->incarnation, sizeof(c->incarnation), "%016llx",
-		 (unsigned long long)r);
+	snprintf(m->child.incarnation, sizeof(m->child.incarnation), "%.*s%06x",
+		 RD_MARK_LEN, m->crew->terms->marks,
+		 m->crew->lives++ & 0xffffff);
 }
 
 /* The process, and in ready_fd the end of the pipe that its byte comes from. */
@@ -134,6 +132,7 @@ static int launch(struct rd_member *m, int ready_fd)
 	    .ready_fd = ready_fd,
 	    .output_fd = redis ? terms->output_fd : -1,
 	    .lock_fd = redis ? terms->lock_fd : -1,
+	    .workers_fd = role == RD_ROLE_WORKER ? terms->workers_fd : -1,
 	});
 }
 
@@ -142,7 +141,7 @@ static int child_spawn(struct rd_child *c)
 	struct rd_member *m = member_of(c);
 	int fds[2], pid;
 
-	draw_incarnation(c);
+	draw_incarnation(m);
 	if (m->squad->role == RD_ROLE_REDIS)
 		return launch(m, -1);
 	c->stop_within_ms =

@@ -12,6 +12,7 @@
 #include "src/herald.h"
 #include "src/ask.h"
 #include "src/clock.h"
+#include "src/datadir.h"
 #include "src/keys.h"
 #include "src/log.h"
 #include "src/mem.h"
@@ -22,6 +23,7 @@
 
 #define DEATHS_MAX  1000 /* untold; a lease has ended before so many */
 #define FAREWELL_MS 500
+#define TEAMS_MAX   1000 /* among which former workers are looked for */
 #define PROGRESS_MS 1000 /* between two lines about loading */
 
 struct rd_herald {
@@ -32,7 +34,11 @@ struct rd_herald {
 	struct rd_uri uri;               /* owned */
 	struct rd_tls *tls;              /* owned; NULL without TLS */
 	struct rd_redis *link;           /* owned */
-	struct rd_node *node;            /* owned */
+	const char *name;                /* borrowed: of this machine */
+	char *id;                        /* owned: of our entry */
+	struct rd_node *node;            /* owned: that entry; NULL: none */
+	const char *marks;               /* borrowed: of whom to bury; NULL: of
+					  * nobody (more) */
 	struct rd_list deaths;           /* of death.link, oldest first */
 	int death_count;
 	bool loading;         /* the last attempt was answered with LOADING */
@@ -105,6 +111,91 @@ void rd_herald_death(struct rd_herald *h, const char *team,
 	tell(d);
 }
 
+/* Is it one of those, "<node>:<index>.<mark><number>"? */
+static bool is_former(const struct rd_herald *h, const char *consumer)
+{
+	size_t len = strlen(h->name);
+	const char *life = strrchr(consumer, '.');
+
+	if (strncmp(consumer, h->name, len) != 0 || consumer[len] != ':' ||
+	    life == NULL || strlen(life) < RD_MARK_LEN + 1)
+		return false;
+	for (const char *m = h->marks; m != NULL; m = strchr(m, ' ')) {
+		m += strspn(m, " ");
+		if (*m != '\0' && !strncmp(life + 1, m, RD_MARK_LEN))
+			return true;
+	}
+	return false;
+}
+
+/* The living of one team, as Redis still has them. */
+struct team_asked {
+	struct rd_herald *herald; /* borrowed */
+	char name[];
+};
+
+static void on_living(void *arg, int err, const struct rd_reply *reply)
+{
+	struct team_asked *t = arg;
+
+	for (size_t i = 0; err == RD_OK && i < reply->count; i++) {
+		struct rd_slice name = rd_reply_str(&reply->items[i]);
+		char *consumer = rd_strndup(name.data, name.len);
+
+		if (t->herald->marks != NULL &&
+		    is_former(t->herald, consumer)) {
+			rd_log(RD_LOG_INFO, "death.former",
+			       "team=%s consumer=%s", t->name, consumer);
+			rd_herald_death(t->herald, t->name, consumer);
+		}
+		free(consumer);
+	}
+	free(t);
+}
+
+static void ask_living(struct rd_herald *h, struct rd_slice team)
+{
+	struct team_asked *t = rd_zalloc(sizeof(*t) + team.len + 1);
+	struct rd_buf key = RD_BUF_INIT;
+
+	t->herald = h;
+	memcpy(t->name, team.data, team.len);
+	rd_key_named(&key, h->cfg->prefix, "team", team);
+	if (rd_redis_send_owned(
+		h->link, on_living, t, free,
+		(struct rd_slice[]){rd_slice_str("ZRANGE"), rd_buf_slice(&key),
+				    rd_slice_str("0"), rd_slice_str("-1")},
+		4) != RD_OK)
+		free(t); /* link_up() comes again */
+	rd_buf_fini(&key);
+}
+
+static void on_teams(void *arg, int err, const struct rd_reply *reply)
+{
+	struct rd_herald *h = arg;
+
+	for (size_t i = 0; err == RD_OK && i < reply->count; i++)
+		ask_living(h, rd_reply_str(&reply->items[i]));
+}
+
+/* On each connection, for an answer may be lost; it finds them but once. */
+static void bury(struct rd_herald *h)
+{
+	struct rd_buf key = RD_BUF_INIT;
+
+	rd_key_global(&key, h->cfg->prefix, "teams");
+	(void)!rd_redis_call(h->link, on_teams, h, "ZREVRANGE %s 0 %d",
+			     rd_buf_text(&key), TEAMS_MAX - 1);
+	rd_buf_fini(&key);
+}
+
+void rd_herald_bury(struct rd_herald *h, const char *marks)
+{
+	h->marks = marks;
+	if (rd_redis_is_up(h->link))
+		bury(h);
+}
+
 static void end_farewell(void *arg)
 {
 	struct rd_herald *h = arg;
@@ -124,6 +215,8 @@ static void link_up(void *arg)
 	h->loading = false;
 	rd_list_each (pos, &h->deaths)
 		tell(rd_list_item(pos, struct death, link));
+	if (h->marks != NULL)
+		bury(h);
 	h->ops->up(h->arg);
 }
 
@@ -170,9 +263,8 @@ int rd_herald_open(struct rd_loop *loop, const struct rd_config *cfg,
 	}
 	id = rd_asprintf("%s.supervisor.0", node);
 	h->link = rd_redis_open(loop, &h->uri, h->tls, id, &link_ops, h);
-	h->node = rd_node_start(loop, h->link, cfg->prefix, id, "supervisor",
-				add_fields, h);
-	free(id);
+	h->id = id;
+	h->name = node;
 	*herald_out = h;
 	return RD_OK;
 }
@@ -191,7 +283,14 @@ void rd_herald_close(struct rd_herald **herald)
 		free_death(rd_list_item(h->deaths.next, struct death, link));
 	rd_tls_free(&h->tls);
 	rd_uri_fini(&h->uri);
+	free(h->id);
 	free(h);
+}
+
+void rd_herald_speak(struct rd_herald *h)
+{
+	h->node = rd_node_start(h->loop, h->link, h->cfg->prefix, h->id,
+				"supervisor", add_fields, h);
 }
 
 bool rd_herald_is_up(const struct rd_herald *herald)

@@ -31,6 +31,15 @@ RD_MUST_CHECK int rd_herald_open(struct rd_loop *loop,
 /* NULL is fine. */
 void rd_herald_close(struct rd_herald **herald);
 
+/* From now on our own entry stands among the nodes. */
+void rd_herald_speak(struct rd_herald *herald);
+/*
+ * Workers of this node whose incarnation begins with one of these marks
+ * (separated by blanks, borrowed until close) are dead: told as below, as soon
+ * as Redis is there.
+ */
+void rd_herald_bury(struct rd_herald *herald, const char *marks);
+
 bool rd_herald_is_up(const struct rd_herald *herald);
 /* Its link, for other questions of this supervisor; borrowed. */
 struct rd_redis *rd_herald_link(struct rd_herald *herald);

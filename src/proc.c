@@ -154,7 +154,9 @@ static bool tie_to_parent(int ready_fd)
 
 	if (ready_fd < 0)
 		return true;
+	/* What we were given is not for whoever we start. */
 	fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
+	(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	fcntl(ready_fd, F_SETFL, O_NONBLOCK);
 	/* A parent that has chosen one before exec knows better. */
 	if (prctl(PR_GET_PDEATHSIG, &signo) < 0 || signo == 0)

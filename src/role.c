@@ -242,6 +242,7 @@ static _Noreturn void become(const struct rd_launch *l, pid_t parent,
 		rd_activation_give(l->sockets, l->gateways, l->index);
 	keep_open(l->ready_fd);
 	keep_open(l->lock_fd);
+	keep_open(l->workers_fd);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execv(l->path, args->items);

@@ -40,6 +40,7 @@ struct rd_launch {
 	int ready_fd;      /* stays open in the child; -1: none */
 	int output_fd;     /* its stdout and stderr; -1: ours */
 	int lock_fd;       /* stays open in the child; -1: none */
+	int workers_fd;    /* the same */
 };
 
 /*

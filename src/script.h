@@ -27,6 +27,7 @@
 	X(JOIN, "join")                                                        \
 	X(KEEP, "keep")                                                        \
 	X(LEAVE, "leave")                                                      \
+	X(LOCK, "lock")                                                        \
 	X(LOOK, "look")                                                        \
 	X(NUMBERS, "numbers")                                                  \
 	X(PROMOTE, "promote")                                                  \

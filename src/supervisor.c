@@ -7,7 +7,8 @@
  * phases; in each one, whenever something has happened to a child, one
  * function looks whether the next has come.
  *
- *	BOOTING		the embedded Redis is started, until it answers
+ *	BOOTING		until Redis answers, which may be ours, and the name of
+ *			this node is ours
  *	STARTING	gateways and workers are, until all have been ready
  *	SERVING		they run; deaths, signals and reloads are handled
  *	DRAINING	gateways and workers end
@@ -15,7 +16,8 @@
  *	CLOSING		the embedded Redis ends
  *
  * Not here: one child's life (child.c), all of theirs (crew.c), which teams
- * there are (squads.c), what signals ask for (supervisor_signals.c).
+ * there are (squads.c), what signals ask for (supervisor_signals.c), what
+ * passes between it and Redis (supervisor_redis.c).
  */
 #include "src/supervisor.h"
 #include "src/activation.h"
@@ -37,6 +39,11 @@
 
 static const char *const phase_names[] = {"booting",  "starting", "serving",
 					  "draining", "parting",  "closing"};
+
+const char *rd_supervisor_phase(const struct rd_supervisor *sup)
+{
+	return phase_names[sup->phase];
+}
 
 static void enter(struct rd_supervisor *sup, enum rd_phase phase)
 {
@@ -78,76 +85,6 @@ static void start_children(struct rd_supervisor *sup)
 	rd_squads_start(sup->squads, sup->cfg);
 }
 
-static void redis_up(void *arg)
-{
-	struct rd_supervisor *sup = arg;
-
-	rd_crew_redis_ready(sup->crew);
-	rd_control_up(sup->control);
-}
-
-static void add_number(struct rd_node *node, enum rd_role role,
-		       const char *what, uint64_t n)
-{
-	char name[40];
-
-	snprintf(name, sizeof(name), "%s_%s", rd_role_name(role), what);
-	rd_node_add(node, name, n);
-}
-
-static void add_fields(void *arg, struct rd_node *node)
-{
-	struct rd_supervisor *sup = arg;
-
-	rd_node_adds(node, "node", sup->terms.node);
-	rd_node_adds(node, "phase", phase_names[sup->phase]);
-	for (enum rd_role role = 0; role < RD_ROLES; role++) {
-		struct rd_crew_count n = rd_crew_count(sup->crew, role);
-
-		add_number(node, role, "running", (uint64_t)n.running);
-		add_number(node, role, "wanted", (uint64_t)n.wanted);
-		add_number(node, role, "deaths", n.deaths);
-		add_number(node, role, "stuck", n.stuck);
-	}
-	rd_squads_report(sup->squads, node);
-}
-
-static const struct rd_herald_ops herald_ops = {redis_up, add_fields};
-
-/* Somebody has asked for it through Redis. */
-static void on_order(void *arg, const char *team, int workers)
-{
-	struct rd_supervisor *sup = arg;
-
-	if (!rd_squads_scale(sup->squads, team, workers, "order"))
-		rd_log(RD_LOG_WARN, "scale.refused", "team=%s why=%s", team,
-		       sup->phase < RD_PHASE_DRAINING
-			   ? "no such team runs here"
-			   : "everything is stopping");
-	rd_supervisor_show(sup);
-}
-
-/* RD_ECONFIG where the address or its certificates are no good. */
-static int open_herald(struct rd_supervisor *sup)
-{
-	struct rd_buf why = RD_BUF_INIT;
-	struct rd_redis *link;
-	int err = rd_herald_open(sup->loop, sup->cfg, sup->terms.node,
-				 &herald_ops, sup, &sup->herald, &why);
-
-	if (err != RD_OK) {
-		rd_log(RD_LOG_ERROR, "config.bad", "why=%s", rd_buf_text(&why));
-	} else {
-		link = rd_herald_link(sup->herald);
-		sup->control =
-		    rd_control_start(sup->loop, link, sup->cfg->prefix,
-				     sup->terms.node, on_order, sup);
-		rd_squads_attach(sup->squads, link, sup->cfg->prefix);
-	}
-	rd_buf_fini(&why);
-	return err;
-}
-
 /* The socket appears shortly before Redis listens. */
 static void poll_socket(void *arg)
 {
@@ -157,7 +94,7 @@ static void poll_socket(void *arg)
 	rd_embedded_path(sup->cfg, &path);
 	if (access(rd_buf_text(&path), F_OK) < 0)
 		rd_timer_start(&sup->polling, SOCKET_POLL_MS);
-	else if (open_herald(sup) != RD_OK)
+	else if (rd_supervisor_open_redis(sup) != RD_OK)
 		rd_supervisor_fail(sup, RD_EXIT_CONFIG);
 	rd_buf_fini(&path);
 }
@@ -228,6 +165,7 @@ static void close_redis(void *arg)
 
 	enter(sup, RD_PHASE_CLOSING);
 	rd_herald_close(&sup->herald);
+	rd_nodelock_free(&sup->nodelock);
 	rd_control_stop(&sup->control);
 	rd_crew_scale(sup->crew, &sup->redis, 0);
 	if (sup->hurried)
@@ -241,6 +179,7 @@ static void part(struct rd_supervisor *sup)
 		return;
 	}
 	enter(sup, RD_PHASE_PARTING);
+	rd_nodelock_leave(sup->nodelock);
 	rd_herald_farewell(sup->herald, close_redis);
 }
 
@@ -266,7 +205,9 @@ static void look(void *arg)
 	rd_squads_tidy(sup->squads);
 	switch (sup->phase) {
 	case RD_PHASE_BOOTING:
-		if (rd_crew_count(sup->crew, RD_ROLE_REDIS).running > 0)
+		if (sup->named &&
+		    (!sup->embedded ||
+		     rd_crew_count(sup->crew, RD_ROLE_REDIS).running > 0))
 			start_children(sup);
 		break;
 	case RD_PHASE_STARTING:
@@ -379,7 +320,9 @@ static void init(struct rd_supervisor *sup, const struct rd_boot *boot)
 	sup->terms = (struct rd_crew_terms){
 	    .node = boot->node,
 	    .output_fd = rd_embedded_log_fd(sup->redis_log),
-	    .lock_fd = boot->lock_fd,
+	    .lock_fd = boot->tenure->lock_fd,
+	    .workers_fd = boot->tenure->workers_fd,
+	    .marks = boot->tenure->marks,
 	    .sockets = boot->sockets,
 	};
 	sup->crew = rd_crew_new(sup->loop, &sup->terms, &crew_ops, sup);
@@ -403,6 +346,7 @@ static void fini(struct rd_supervisor *sup)
 	rd_timer_stop(&sup->watchdog);
 	rd_task_cancel(&sup->look);
 	rd_herald_close(&sup->herald);
+	rd_nodelock_free(&sup->nodelock);
 	rd_control_stop(&sup->control);
 	rd_squads_free(&sup->squads);
 	rd_crew_remove(&sup->gateways);
@@ -423,10 +367,8 @@ static void start(struct rd_supervisor *sup)
 	if (sup->watchdog_ms > 0)
 		feed_watchdog(sup);
 	if (!sup->embedded) {
-		if (open_herald(sup) != RD_OK)
+		if (rd_supervisor_open_redis(sup) != RD_OK)
 			rd_supervisor_fail(sup, RD_EXIT_CONFIG);
-		else
-			start_children(sup);
 		return;
 	}
 	rd_embedded_uri(sup->cfg, &uri);

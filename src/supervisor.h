@@ -13,11 +13,12 @@
 #define RD_SRC_SUPERVISOR_H
 
 #include "src/config.h"
+#include "src/datadir.h"
 
 struct rd_boot {
 	struct rd_config *cfg; /* checked, resolved; changed by a reload */
 	const char *node;      /* the name of this machine */
-	int lock_fd;           /* of the data directory */
+	const struct rd_tenure *tenure; /* of the data directory */
 	int sockets; /* handed over to us, for gateways: activation.h */
 	int argc;    /* for a reload: the command line */
 	char **argv;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor_state.h -- what supervisor.c and supervisor_signals.c share.
+ * supervisor_state.h -- what supervisor.c, supervisor_redis.c and
+ * supervisor_signals.c share.
  */
 #ifndef RD_SRC_SUPERVISOR_STATE_H
 #define RD_SRC_SUPERVISOR_STATE_H
@@ -8,6 +9,7 @@
 #include "src/control.h"
 #include "src/crew.h"
 #include "src/herald.h"
+#include "src/nodelock.h"
 #include "src/squads.h"
 #include "src/supervisor.h"
 
@@ -39,9 +41,11 @@ struct rd_supervisor {
 	struct rd_crew *crew;       /* owned */
 	struct rd_squad redis;      /* with one child, or none */
 	struct rd_squad gateways;
-	struct rd_squads *squads;   /* owned: the workers, team by team */
-	struct rd_herald *herald;   /* owned; NULL before Redis */
-	struct rd_control *control; /* owned, as long as the herald */
+	struct rd_squads *squads;     /* owned: the workers, team by team */
+	struct rd_herald *herald;     /* owned; NULL before Redis */
+	struct rd_nodelock *nodelock; /* owned, as long as the herald */
+	bool named;                   /* the name of this node is ours */
+	struct rd_control *control;   /* owned, from then on */
 	struct rd_embedded_log *redis_log; /* owned */
 	struct rd_task look;               /* has the next phase come? */
 	struct rd_timer polling;           /* for the embedded one's socket */
@@ -58,6 +62,12 @@ void rd_supervisor_stop(struct rd_supervisor *sup, const char *why);
 void rd_supervisor_fail(struct rd_supervisor *sup, int status);
 /* Title and status line, where they have changed. */
 void rd_supervisor_show(struct rd_supervisor *sup);
+
+/* "serving". */
+const char *rd_supervisor_phase(const struct rd_supervisor *sup);
+
+/* Connects; RD_ECONFIG where the address or its certificates are no good. */
+RD_MUST_CHECK int rd_supervisor_open_redis(struct rd_supervisor *sup);
 
 /* Signals: from now on, and no more. */
 void rd_supervisor_listen(struct rd_supervisor *sup);

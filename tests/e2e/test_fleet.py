@@ -204,9 +204,10 @@ def test_status_shows_what_each_team_has(run, server, store, conf):
     said = [m for m in json.loads(out)["members"] if m["role"] == "supervisor"]
     assert {k: v for k, v in said[0].items() if k.startswith("team.")} == {
         "team.one.workers": 2, "team.one.wanted": 2, "team.one.running": 2,
-        "team.one.deaths": 0, "team.one.auto": 1, "team.one.min": 2,
+        "team.one.deaths": 0, "team.one.stuck": 0, "team.one.auto": 1, "team.one.min": 2,
         "team.one.max": 4, "team.two.workers": 0,
-        "team.two.wanted": 0, "team.two.running": 0, "team.two.deaths": 0}
+        "team.two.wanted": 0, "team.two.running": 0, "team.two.deaths": 0,
+        "team.two.stuck": 0}
     status, out, err = run_verb("status", env=env)
     assert status == 0, err
     assert "team.one.wanted=2" in out and "team.two.running=0" in out

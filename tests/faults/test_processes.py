@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from divided import make_known
 from harness import (BUILD, PYTHON, SUPPORT, alive, channel_key, eventually,
                      holds, kill)
 
@@ -172,3 +173,86 @@ def test_twelve_messages_that_kill_their_program(run, redis_, store, channel,
     eventually(lambda: store.xlen("rd:dead:workers") == 12, 90)
     assert len(site.log.find("exec.exit")) >= 12 * 3
     assert site.stop() == 0
+
+
+# --- a supervisor and the one before it --------------------------------------
+
+def killed(site):
+    """Its supervisor is killed; its children end by themselves."""
+    site.popen.kill()
+    site.popen.wait()
+
+
+@pytest.mark.deadline(120)
+def test_the_leases_of_a_killed_supervisor_are_not_waited_for(run, channel):
+    """Its workers died with it, and their leases are long: whoever takes the
+    lock of the data directory says so."""
+    flags = ("--consume", f"{channel}-*", "--handler",
+             BUILD / "tests/numbers.so", "--lease", "600s")
+    names = [f"{channel}-{i}" for i in range(20)]
+    first = run.daemon(*flags, workers=2)
+    store = first.embedded()
+    make_known(store, names)
+    for name in names:
+        put(store, name, 0)
+        put(store, name, 1)
+    eventually(lambda: all(store.xlen(channel_key(f"out:{name}")) == 2
+                           for name in names))
+    old = {m for m in store.zrange("rd:team:workers", 0, -1) if m[:1] != b"="}
+    killed(first)
+    second = run.daemon(*flags, workers=2, data_dir=first.data_dir)
+    dead = second.log.find("death.former", team="workers")
+    assert {e["consumer"].encode() for e in dead} == old and len(old) == 2
+    store = second.embedded()
+    for name in names:
+        put(store, name, 2)
+    eventually(lambda: all(store.xlen(channel_key(f"out:{name}")) == 3
+                           for name in names), 60)
+    assert second.stop() == 0
+
+
+@pytest.mark.deadline(90)
+def test_a_worker_that_outlives_its_supervisor_is_left_alone(run, redis_, store,
+                                                             channel):
+    """With a Redis elsewhere it finishes what it has in hand: nobody calls it
+    dead meanwhile."""
+    flags = ("--consume", channel, "--handler", BUILD / "tests/numbers.so",
+             "--lease", "600s")
+    first = run.daemon(*flags, redis=redis_, workers=1, gateways=0)
+    entry = put(store, channel, 1, do="slow", ms=6000)
+    eventually(lambda: store.xpending(channel_key(channel), "workers")
+               ["pending"] == 1)
+    worker = first.child("worker")
+    killed(first)
+    second = run.daemon(*flags, redis=redis_, workers=1, gateways=0,
+                        data_dir=first.data_dir)
+    pending, = store.xpending_range(channel_key(channel), "workers", entry,
+                                    entry, 1)
+    assert alive(worker) and pending["times_delivered"] == 1
+    eventually(lambda: not alive(worker), 20)
+    assert store.xlen(channel_key(f"out:{channel}")) == 1
+    assert not second.log.find("death.former")
+    assert second.stop() == 0
+
+
+@pytest.mark.deadline(120)
+def test_two_supervisors_of_one_name(run, redis_, store, channel):
+    """The second one does nothing, says whose the name is, and ends; where the
+    first has ended or died the name is free."""
+    flags = ("--node", "twin", "--consume", channel)
+    first = run.daemon(*flags, redis=redis_, workers=1, gateways=0)
+    second = run.daemon(*flags, redis=redis_, workers=1, gateways=0, wait=False)
+    refused = second.wait_event("node.refused", 30)
+    assert f"process {first.pid} " in refused["by"]
+    assert second.wait(20) == 78
+    assert not second.log.find("child.start")
+    key = "rd:node:twin.supervisor.0"
+    eventually(lambda: store.hget(key, "pid") == str(first.pid).encode())
+    # One that was killed, somewhere else: it is waited for, and then it is not.
+    killed(first)
+    third = run.daemon(*flags, redis=redis_, workers=1, gateways=0)
+    third.log.wait("node.taken")
+    assert third.stop() == 0
+    fourth = run.daemon(*flags, redis=redis_, workers=1, gateways=0)
+    assert not fourth.log.find("node.taken")
+    assert fourth.stop() == 0
