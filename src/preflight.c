@@ -16,6 +16,7 @@
 #include "src/glob.h"
 #include "src/mem.h"
 #include "src/proc.h"
+#include "src/repair.h"
 #include "src/role.h"
 #include "src/tls.h"
 
@@ -68,9 +69,30 @@ static bool check_program(const struct checking *c, enum rd_role role)
 	return go_on;
 }
 
+/* What repairs the data of the embedded Redis after a crash. */
+static bool check_repair(const struct checking *c)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	char *server = NULL, *tool = NULL;
+	bool go_on = true;
+
+	if (rd_role_find(RD_ROLE_REDIS, c->cfg, &server, &why) == RD_OK) {
+		int err = rd_repair_find(server, &tool, &why);
+
+		go_on = tell(c, "program",
+			     err == RD_OK ? RD_PREFLIGHT_OK : RD_PREFLIGHT_WARN,
+			     err == RD_OK ? tool : rd_buf_text(&why));
+	}
+	free(server);
+	free(tool);
+	rd_buf_fini(&why);
+	return go_on;
+}
+
 static bool check_programs(const struct checking *c)
 {
-	return (*c->cfg->targets != '\0' || check_program(c, RD_ROLE_REDIS)) &&
+	return (*c->cfg->targets != '\0' ||
+		(check_program(c, RD_ROLE_REDIS) && check_repair(c))) &&
 	       (c->cfg->gateways == 0 || check_program(c, RD_ROLE_GATEWAY)) &&
 	       (rd_config_workers(c->cfg) == 0 ||
 		check_program(c, RD_ROLE_WORKER));

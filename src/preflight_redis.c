@@ -191,6 +191,22 @@ static bool check_settings(struct probing *p)
 	return true;
 }
 
+/* What stands in the file after a crash is for whoever runs this Redis. */
+static bool check_torn(struct probing *p)
+{
+	char value[64];
+
+	get_setting(p, "appendonly", value, sizeof(value));
+	if (*p->cfg->targets == '\0' || strcmp(value, "yes") != 0)
+		return true;
+	rd_buf_clear(&p->text);
+	rd_buf_adds(&p->text,
+		    "after a crash of this Redis repair its last append-only "
+		    "file with redis-check-aof --fix before it is started, "
+		    "else what handlers emitted then may appear twice");
+	return tell(p, "repair", RD_PREFLIGHT_OK, 0);
+}
+
 /* The table in which Redis remembers who follows what. */
 static bool check_tracking(struct probing *p)
 {
@@ -338,8 +354,9 @@ bool rd_preflight_redis(const struct rd_config *cfg, rd_finding_fn *fn,
 			     : RD_EXIT_UNAVAILABLE);
 	else
 		go_on = check_server(&p) && check_cluster(&p) &&
-			check_settings(&p) && check_tracking(&p) &&
-			check_layout(&p) && check_teams(&p);
+			check_settings(&p) && check_torn(&p) &&
+			check_tracking(&p) && check_layout(&p) &&
+			check_teams(&p);
 	rd_ask_close(&p.ask);
 	rd_buf_fini(&p.text);
 	return go_on;

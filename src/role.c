@@ -17,6 +17,7 @@
 #include "src/activation.h"
 #include "src/embedded.h"
 #include "src/mem.h"
+#include "src/repair.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -123,7 +124,7 @@ static int find_own(const struct role *role, char **path_out,
 	return RD_ENOTFOUND;
 }
 
-static char *find_on_path(const char *program)
+char *rd_role_on_path(const char *program)
 {
 	const char *path = getenv("PATH");
 
@@ -157,7 +158,7 @@ static int find_redis(const struct rd_config *cfg, char **path_out,
 	if (*cfg->redis_server != '\0')
 		names[0] = names[1] = cfg->redis_server;
 	for (size_t i = 0; i < 2; i++) {
-		*path_out = find_on_path(names[i]);
+		*path_out = rd_role_on_path(names[i]);
 		if (*path_out != NULL)
 			return RD_OK;
 	}
@@ -245,6 +246,8 @@ static _Noreturn void become(const struct rd_launch *l, pid_t parent,
 	keep_open(l->workers_fd);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (l->role == RD_ROLE_REDIS)
+		rd_repair(l->cfg, l->path);
 	execv(l->path, args->items);
 	dprintf(STDERR_FILENO, "redistribute: cannot run %s: %s\n", l->path,
 		strerror(errno));

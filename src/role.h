@@ -26,6 +26,9 @@ const char *rd_role_name(enum rd_role role);
 RD_MUST_CHECK int rd_role_find(enum rd_role role, const struct rd_config *cfg,
 			       char **path_out, struct rd_buf *why);
 
+/* A program on PATH; the caller's to free; NULL where there is none. */
+char *rd_role_on_path(const char *program);
+
 struct rd_launch {
 	enum rd_role role;
 	const char *path;            /* the program */

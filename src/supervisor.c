@@ -27,6 +27,7 @@
 #include "src/mem.h"
 #include "src/notify.h"
 #include "src/proc.h"
+#include "src/repair.h"
 #include "src/supervisor_state.h"
 
 #include <inttypes.h>
@@ -277,6 +278,8 @@ static bool is_patient(void *arg, enum rd_role role)
 {
 	struct rd_supervisor *sup = arg;
 
+	if (role == RD_ROLE_REDIS && rd_repair_is_busy(sup->cfg))
+		return true;
 	if (sup->herald == NULL)
 		return false;
 	if (role == RD_ROLE_REDIS)

@@ -256,3 +256,44 @@ def test_two_supervisors_of_one_name(run, redis_, store, channel):
     fourth = run.daemon(*flags, redis=redis_, workers=1, gateways=0)
     assert not fourth.log.find("node.taken")
     assert fourth.stop() == 0
+
+
+# --- an append-only file that ends in the middle -----------------------------
+
+def tear(directory, key):
+    """Cuts the file off inside a script's MULTI, behind its XADD to key."""
+    path = max(directory.glob("appendonlydir/*.incr.aof"),
+               key=lambda p: int(p.name.split(".")[-3]))
+    data = path.read_bytes()
+    at = data.rindex(b"$%d\r\n%s\r\n" % (len(key), key))
+    assert data.rindex(b"MULTI", 0, at) > data.rindex(b"EXEC", 0, at)
+    path.write_bytes(data[:data.index(b"\r\n*", at) + 5])
+
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_torn_file_emits_nothing_twice(run, channel, crash):
+    """Redis by itself leaves half of the script in the file, and runs it at
+    the start after the next.  The message is handled again, and emits once."""
+    flags = ("--consume", channel, "--handler", BUILD / "tests/numbers.so")
+    site = run.daemon(*flags, workers=1)
+    store = site.embedded()
+    out = channel_key(f"out:{channel}")
+    for n in range(3):
+        put(store, channel, n)
+    eventually(lambda: store.xlen(out) == 3)
+    if crash:
+        killed(site)
+        eventually(lambda: not site.left())
+    else:
+        assert site.stop() == 0
+    tear(site.data_dir, out.encode())
+    for _ in range(3):
+        site = run.daemon(*flags, workers=1, data_dir=site.data_dir)
+        store = site.embedded()
+        eventually(lambda: store.xlen(out) == 3 and store.xpending(
+            channel_key(channel), "workers")["pending"] == 0)
+        assert [json.loads(f[b"json"])["n"] for _, f in store.xrange(out)] \
+            == [0, 1, 2]
+        put(store, "other", 1)
+        assert site.stop() == 0
