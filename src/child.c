@@ -186,7 +186,7 @@ static void child_wait(struct rd_child *c)
 	if (age >= FULL_LIFE_MS)
 		c->failures = 0;
 	if (was_ready && c->at_risk) {
-		child_again(c, "a message that runs alone has ended it");
+		child_again(c, "a message has ended it, and that is counted");
 		return;
 	}
 	if (status == RD_EXIT_USAGE || status == RD_EXIT_CONFIG) {

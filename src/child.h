@@ -14,9 +14,9 @@
  * no death, and nothing is waited for, except that the starts of such a child
  * are 0.2 s apart.
  *
- * The same holds for the end of one that was at risk: a message that had ended
- * others ran alone, and that it ended this one, too, is counted towards
- * max-crashes.  So this is progress, which no waiting would hasten.
+ * The same holds for the end of one that was at risk, except that this is a
+ * death: one message has ended it, and that is counted towards max-crashes or
+ * max-attempts of that message.  So it is progress, which no waiting hastens.
  *
  * One that is ready and gives no sign of life for watchdog_ms runs and does not
  * work: it is replaced.  That is measured in looks, not by the clock: where

@@ -631,6 +631,21 @@ def test_retry_of_an_entry_that_is_gone_lets_it_go(r):
 
 # --- life and death ----------------------------------------------------------
 
+def test_name_of_a_node_is_one_supervisors(r):
+    def lock(mine, ttl=10000, former=""):
+        return script(r, "lock", ["rd:lock:n"], [mine, ttl, former])
+
+    assert lock("aa of one") == ""
+    assert lock("aa of one") == "" and 9000 < r.pttl("rd:lock:n") <= 10000
+    assert lock("bb of another") == "aa of one"
+    assert lock("bb of another", 0) == "aa of one"  # nor can it be let go
+    assert lock("bb of another", former=" a cc") == "aa of one"
+    assert lock("bb of another", former=" cc aa") == ""
+    assert lock("aa of one") == "bb of another"
+    assert lock("bb of another", 0) == "" and not r.exists("rd:lock:n")
+    assert lock("aa of one", 0) == "" and not r.exists("rd:lock:n")
+
+
 def test_rescue_refuses_the_living(r):
     beat(r, "me")
     beat(r, "alive")
