@@ -201,7 +201,8 @@ def test_the_leases_of_a_killed_supervisor_are_not_waited_for(run, channel):
     old = {m for m in store.zrange("rd:team:workers", 0, -1) if m[:1] != b"="}
     killed(first)
     second = run.daemon(*flags, workers=2, data_dir=first.data_dir)
-    dead = second.log.find("death.former", team="workers")
+    second.wait_event("death.former", count=2, team="workers")
+    dead = second.log.find("death.former")
     assert {e["consumer"].encode() for e in dead} == old and len(old) == 2
     store = second.embedded()
     for name in names:

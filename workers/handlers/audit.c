@@ -11,7 +11,7 @@
  * acknowledged, a batch at once: none is lost, and after a crash one may stand
  * twice, with the same channel and id.  Any number of workers may write to one
  * file.  One that was moved away (logrotate) is opened anew.  Without a file,
- * lines go to the worker's log.
+ * lines go to the worker's log, which drops what nobody reads.
  */
 #include <redistribute/handler.h>
 
