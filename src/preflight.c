@@ -18,6 +18,7 @@
 #include "src/proc.h"
 #include "src/repair.h"
 #include "src/role.h"
+#include "src/spec.h"
 #include "src/tls.h"
 
 #include <errno.h>
@@ -133,6 +134,26 @@ static bool consumes(const struct rd_config *team, const char *channel)
 			return true;
 	}
 	return false;
+}
+
+/* A program may answer anything; what is loaded can be looked at. */
+static bool check_handlers(const struct checking *c)
+{
+	bool go_on = true;
+
+	for (int i = 0; i < rd_config_team_count(c->cfg) && go_on; i++) {
+		struct rd_buf why = RD_BUF_INIT;
+		struct rd_config team;
+
+		rd_config_team(c->cfg, i, &team);
+		if (team.workers > 0 &&
+		    rd_spec_read(team.handler).kind != RD_SPEC_EXEC)
+			go_on = tell_result(c, "handler",
+					    rd_preflight_handler(&team, &why),
+					    team.handler, &why);
+		rd_config_fini(&team);
+	}
+	return go_on;
 }
 
 /* Where clients' requests go to handlers, somebody should be there to answer:
@@ -342,6 +363,7 @@ bool rd_preflight(const struct rd_preflight *known, rd_finding_fn *fn,
 	struct checking c = {known->cfg, known->running, known->sockets, fn,
 			     arg};
 
-	return check_programs(&c) && check_sections(&c) && check_events(&c) &&
-	       check_certificate(&c) && check_ports(&c) && check_redis(&c);
+	return check_programs(&c) && check_sections(&c) && check_handlers(&c) &&
+	       check_events(&c) && check_certificate(&c) && check_ports(&c) &&
+	       check_redis(&c);
 }

@@ -46,6 +46,11 @@ RD_MUST_CHECK int rd_preflight_certificate(const struct rd_config *cfg,
 RD_MUST_CHECK int rd_preflight_port(const char *host, int64_t port,
 				    struct rd_buf *why);
 
+/* Whether the handler of a team can be loaded, and can answer what the rules of
+ * this configuration ask it: RD_ECONFIG or RD_EIO with why. */
+RD_MUST_CHECK int rd_preflight_handler(const struct rd_config *team,
+				       struct rd_buf *why);
+
 /* The check of the Redis that cfg names; part of the above. */
 bool rd_preflight_redis(const struct rd_config *cfg, rd_finding_fn *fn,
 			void *arg);

@@ -52,6 +52,10 @@ static void own_args(const struct rd_launch *l, struct args *args)
 {
 	char number[16];
 
+	if (l->check) {
+		args_add(args, "--check");
+		return;
+	}
 	args_add(args, "--index");
 	snprintf(number, sizeof(number), "%d", l->index);
 	args_add(args, number);

@@ -39,6 +39,7 @@ struct rd_launch {
 	int index;
 	int sockets;       /* that we hold for gateways: see activation.h */
 	int gateways;      /* among which they are shared */
+	bool check;        /* a worker: only say whether its handler will do */
 	bool replace_team; /* REDISTRIBUTE_REPLACE_TEAM, whatever cfg says */
 	int ready_fd;      /* stays open in the child; -1: none */
 	int output_fd;     /* its stdout and stderr; -1: ours */

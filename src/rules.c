@@ -296,3 +296,14 @@ size_t rd_rules_rates(const struct rd_rules *rules)
 {
 	return rules->rates;
 }
+
+unsigned rd_rules_asks(const struct rd_rules *rules)
+{
+	unsigned asks = 0;
+
+	for (size_t i = 0; i < rules->count; i++)
+		for (int deed = 0; deed < RD_DEEDS; deed++)
+			if (rules->items[i].who[deed] == RD_WHO_HANDLER)
+				asks |= 1u << deed;
+	return asks;
+}

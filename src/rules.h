@@ -53,6 +53,8 @@ enum rd_who rd_rules_who(const struct rd_rules *rules, enum rd_deed deed,
 /* What else holds for a channel; borrowed until the rules are freed. */
 const struct rd_terms *rd_rules_terms(const struct rd_rules *rules,
 				      struct rd_slice channel);
+/* The deeds that some rule leaves to a handler, a bit (1u << deed) each. */
+unsigned rd_rules_asks(const struct rd_rules *rules);
 /* How many rules have a rate: their places are 1 to this. */
 size_t rd_rules_rates(const struct rd_rules *rules);
 

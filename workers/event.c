@@ -3,8 +3,9 @@
  * event.c -- recognise server events, and write what goes back; see event.h.
  *
  * Nobody waits for long: an event that a gateway waits for is answered once,
- * whatever becomes of it.  A failure is a refusal, so it is not repeated, and
- * what comes too late is not run at all.
+ * whatever becomes of it.  Only a handler that says yes allows it: silence and
+ * failure are refusals, which are not repeated, and what comes too late is not
+ * run at all.
  */
 #include "workers/event.h"
 #include "src/keys.h"
@@ -200,7 +201,10 @@ static void answer_done(const struct rd_event_entry *e, struct rd_verdict *v)
 	const struct rd_message *m = e->event.message;
 	struct words w = {.count = 0};
 
-	add_answer(&w, e, a.kind != RD_ANSWER_REFUSE);
+	add_answer(&w, e,
+		   a.kind != RD_ANSWER_REFUSE && a.kind != RD_ANSWER_UNSAID);
+	if (a.kind == RD_ANSWER_UNSAID)
+		add(&w, "reason", rd_slice_str("no handler has allowed it"));
 	if (has_payload(e, &a) && a.keeps_type && m != NULL &&
 	    m->type.data != NULL)
 		add(&w, "type", m->type);

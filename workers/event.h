@@ -58,9 +58,9 @@ bool rd_event_expire(const struct rd_event_entry *e, uint64_t wall_ms,
 
 /*
  * Before its commit: adds the answer that is awaited, if one is, to a verdict
- * whose effects are those that will be committed.  What has failed is refused,
- * and not tried again: its client has no use for a later answer.  What is
- * buried is refused, too.
+ * whose effects are those that will be committed.  What the handler has not
+ * allowed is refused.  So is what has failed, and it is not tried again: its
+ * client has no use for a later answer.  What is buried is refused, too.
  */
 void rd_event_settle(const struct rd_event_entry *e, struct rd_order *order,
 		     struct rd_verdict *verdict);

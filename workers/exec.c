@@ -230,8 +230,8 @@ static void give_line(struct exec *e, struct rd_work *work)
 	size_t before = e->out.len;
 
 	work->seq = ++e->seq;
-	rd_line_message(&e->out, work->seq, work->source->name, &work->message,
-			work->deliveries);
+	rd_line_entry(&e->out, work->seq, work->source->name, work->fields,
+		      work->field_count, &work->message, work->deliveries);
 	e->lined += e->out.len - before;
 	work->end = e->lined;
 	work->start_us = rd_clock_us();

@@ -95,6 +95,18 @@ void rd_line_event(struct rd_buf *out, uint64_t seq,
 	add_tail(out, deliveries);
 }
 
+void rd_line_entry(struct rd_buf *out, uint64_t seq, struct rd_slice channel,
+		   const struct rd_slice *fields, size_t count,
+		   const struct rd_message *msg, uint64_t deliveries)
+{
+	struct rd_event_entry event;
+
+	if (rd_event_read(fields, count, msg, &event))
+		rd_line_event(out, seq, &event, msg, deliveries);
+	else
+		rd_line_message(out, seq, channel, msg, deliveries);
+}
+
 void rd_line_fini(struct rd_line_reader *r)
 {
 	rd_members_fini(&r->answer);
@@ -281,7 +293,7 @@ static int read_list(struct rd_line_reader *r, const struct list *list,
 	return RD_OK;
 }
 
-/* What the client of an event is told: no, another message, a reply. */
+/* What the client of an event is told: no, yes, another message, a reply. */
 static int read_answer(struct rd_line_reader *r, struct rd_verdict *v,
 		       struct rd_buf *why)
 {
@@ -301,6 +313,7 @@ static int read_answer(struct rd_line_reader *r, struct rd_verdict *v,
 		rd_verdict_refuse(v, reason);
 		return RD_OK;
 	}
+	rd_verdict_allow(v);
 	changed = find_payload(r, &r->answer, payload_names, &p);
 	if (changed == RD_OK)
 		changed = rd_verdict_change(v, type.data != NULL ? &type : NULL,
@@ -308,11 +321,14 @@ static int read_answer(struct rd_line_reader *r, struct rd_verdict *v,
 	replied = find_payload(r, &r->answer, reply_names, &p);
 	if (replied == RD_OK)
 		replied = rd_verdict_reply(v, p.encoding, p.bytes);
-	if ((changed == RD_OK || changed == RD_ENOTFOUND) &&
-	    (replied == RD_OK || replied == RD_ENOTFOUND))
-		return RD_OK;
-	rd_buf_adds(why, "data or reply is not what it should be");
-	return RD_EFORMAT;
+	if ((changed != RD_OK && changed != RD_ENOTFOUND) ||
+	    (replied != RD_OK && replied != RD_ENOTFOUND)) {
+		rd_buf_adds(why, "data or reply is not what it should be");
+		return RD_EFORMAT;
+	}
+	if (allow == NULL)
+		v->answer.kind = RD_ANSWER_UNSAID;
+	return RD_OK;
 }
 
 /* Whether the message is done, and if not, what then. */

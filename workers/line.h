@@ -19,6 +19,11 @@ void rd_line_message(struct rd_buf *out, uint64_t seq, struct rd_slice channel,
 void rd_line_event(struct rd_buf *out, uint64_t seq,
 		   const struct rd_event_entry *event,
 		   const struct rd_message *msg, uint64_t deliveries);
+/* Whichever of the two an entry is; fields: all that it holds, names and
+ * values, count slices. */
+void rd_line_entry(struct rd_buf *out, uint64_t seq, struct rd_slice channel,
+		   const struct rd_slice *fields, size_t count,
+		   const struct rd_message *msg, uint64_t deliveries);
 
 /* Two documents and a buffer, used again for each line; zero to start. */
 struct rd_line_reader {

@@ -22,6 +22,7 @@
 #include "workers/source.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A text that lives until the handler returns or picks another work. */
@@ -330,17 +331,39 @@ static int run_messages(struct rd_scene *s)
 	return RD_OK;
 }
 
+/* Of the functions for events, only the one for this event can allow it. */
+static int run_event(struct rd_scene *s, const struct rd_event *event)
+{
+	rd_event_fn *fn = event_function(s->handler, event->kind);
+	struct rd_verdict *v = &s->work->verdict;
+	char why[64];
+	int err;
+
+	if (fn == NULL) {
+		snprintf(why, sizeof(why), "the handler has no function %s",
+			 rd_event_name(event->kind));
+		rd_verdict_refuse(v, rd_slice_str(why));
+		return RD_OK;
+	}
+	err = fn(s->state, &s->context, event);
+	if (err == RD_OK && v->answer.kind == RD_ANSWER_UNSAID)
+		rd_verdict_allow(v);
+	return err;
+}
+
 static int run_one(struct rd_scene *s)
 {
 	struct rd_event_entry e;
-	rd_event_fn *fn;
+	int err;
 
 	if (!read_event(s->work, &e))
 		return run_messages(s);
-	if (!s->has_events)
-		return run_messages(s);
-	fn = event_function(s->handler, e.event.kind);
-	return fn == NULL ? RD_OK : fn(s->state, &s->context, &e.event);
+	if (s->has_events)
+		return run_event(s, &e.event);
+	err = run_messages(s);
+	/* A function for messages decides on none, whatever verbs it uses. */
+	s->work->verdict.answer.kind = RD_ANSWER_UNSAID;
+	return err;
 }
 
 /* Where the handler has failed, so have those that it said nothing of. */

@@ -51,6 +51,7 @@ struct rd_effect {
 
 /* What the client of a server event is told, where it waits for an answer. */
 enum rd_answer_kind {
+	RD_ANSWER_UNSAID, /* which is a no */
 	RD_ANSWER_ALLOW,
 	RD_ANSWER_REFUSE, /* text: why */
 	RD_ANSWER_CHANGE, /* allowed with another message */

@@ -14,6 +14,7 @@
 #include "workers/worker.h"
 #include "src/log.h"
 #include "src/mem.h"
+#include "workers/handlers.h"
 #include "workers/worker_impl.h"
 
 #include <inttypes.h>
@@ -334,4 +335,15 @@ int rd_worker_run(struct rd_proc *proc)
 	status = w->status;
 	rd_worker_close(w);
 	return status;
+}
+
+int rd_worker_check(const struct rd_proc *proc)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	int err = rd_handlers_check(&proc->cfg, &why);
+
+	if (err != RD_OK)
+		fprintf(stderr, "%s\n", rd_buf_text(&why));
+	rd_buf_fini(&why);
+	return err == RD_OK ? RD_EXIT_OK : RD_EXIT_CONFIG;
 }

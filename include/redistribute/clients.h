@@ -4,7 +4,8 @@
  * verbs.h, whose rules hold here too.
  *
  * The answers (allow, refuse, change, reply) are for the event that the handler
- * was given; the last one holds, and beside a message they mean nothing.  The
+ * was given, in the function for that event; the last one holds, and beside a
+ * message they mean nothing.  The
  * others may be used beside messages too: sockets are named by events.  A
  * client that has gone meanwhile is no error, and nothing happens.
  */
@@ -13,7 +14,7 @@
 
 #include <redistribute/verbs.h>
 
-/* Yes; what holds where the handler says nothing. */
+/* Yes; what holds where the function says nothing and returns RD_OK. */
 static inline void rd_allow(struct rd_context *ctx)
 {
 	ctx->verbs->allow(ctx);

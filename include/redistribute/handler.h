@@ -67,9 +67,9 @@ struct rd_event {
 };
 
 /*
- * An event.  RD_OK: as its verbs say, and allowed where they say nothing.  A
- * negative error: where the client waits for an answer it is refused, else it
- * is a failed attempt like that of a message.
+ * An event.  RD_OK: as its verbs say, and allowed where they say nothing: no
+ * other way allows it.  A negative error: where the client waits for an answer
+ * it is refused, else it is a failed attempt like that of a message.
  */
 typedef int rd_event_fn(void *state, struct rd_context *ctx,
 			const struct rd_event *event);
@@ -105,8 +105,9 @@ struct rd_handler {
 	/* Called once, after the last message.  May be NULL. */
 	void (*close)(void *state);
 	/*
-	 * Server events.  Each may be NULL: then such an event is allowed, and
-	 * nothing happens.  Where all are, an event comes as a message.
+	 * Server events.  Each may be NULL: then such an event is refused where
+	 * its client waits for an answer, else nothing happens.  Where all are,
+	 * an event comes as a message, and is refused whatever becomes of that.
 	 */
 	rd_event_fn *connect;
 	rd_event_fn *disconnect;

@@ -418,12 +418,13 @@ def mailbox(store, channel):
 
 
 YES = {"allow": "1"}
+NO = {"allow": "0", "reason": "no handler has allowed it"}
 
 
 def test_events_reach_the_functions_of_a_c_handler(store, channel, team,
                                                    mailbox):
     """workers/handlers/example_server.c, the code of the seed's server."""
-    site = team(str(BUILD / "workers/example_server.so"))
+    team(str(BUILD / "workers/example_server.so"))
     socket = f"{mailbox.name}/1"
     ask = mailbox.ask("connect", json="{}", **{"from": "alice"})
     assert mailbox.answer(ask) == YES
@@ -444,7 +445,8 @@ def test_events_reach_the_functions_of_a_c_handler(store, channel, team,
     assert mailbox.answer(ask) == {"allow": "1", "json": '{"n":1}'}
     assert mailbox.answer(mailbox.ask("unsubscribe", channel="room")) == YES
     mailbox.tell("disconnect")
-    site.log.wait("handler.log", text=f"{socket} has gone")
+    eventually(lambda: [f[b"text"].decode() for _, f in store.xrange(
+        channel_key("audit")) if f.get(b"type") == b"GONE"].count(socket) == 2)
     # What is no event has no function there.
     xadd(store, channel, json='{"n":1}')
     eventually(lambda: letters(store, channel) == {
@@ -462,10 +464,10 @@ def test_event_that_comes_too_late_is_not_run(store, channel, team, mailbox):
 
 def test_handler_without_events_gets_them_as_messages(store, channel, team,
                                                       mailbox):
-    """And they are allowed, unless it fails."""
+    """And none is allowed, whether it fails on them or not."""
     team(f"relay:to={channel}-out,require=a", "--max-attempts", "3")
     ask = mailbox.ask("publish", channel="room", json='{"a":1}')
-    assert mailbox.answer(ask) == YES
+    assert mailbox.answer(ask) == NO
     ask = mailbox.ask("publish", channel="room", json='{"b":1}')
     assert mailbox.answer(ask) == {
         "allow": "0", "reason": "handler failed: it has no member a"}
@@ -511,15 +513,19 @@ def test_exec_handler_answers_events(store, channel, team, mailbox, answering):
     def ask(event, answer):
         return mailbox.answer(mailbox.ask(event, channel="room", type="T",
                                           json=json.dumps(answer)))
-    assert ask("connect", {}) == YES
+    assert ask("connect", {}) == NO
+    assert ask("connect", {"allow": True}) == YES
     assert ask("subscribe", {"allow": True}) == YES
     assert ask("subscribe", {"allow": False, "reason": "no"}) == {
         "allow": "0", "reason": "no"}
-    assert ask("publish", {"data": {"b": 2}}) == {
+    assert ask("publish", {"data": {"b": 2}}) == NO
+    assert ask("publish", {"allow": True, "data": {"b": 2}}) == {
         "allow": "1", "type": "T", "json": '{"b": 2}'}
-    assert ask("publish", {"data": 1, "type": "U"}) == {
+    assert ask("publish", {"allow": True, "data": 1, "type": "U"}) == {
         "allow": "1", "type": "U", "json": "1"}
-    assert ask("call", {"reply": [1, 2]}) == {"allow": "1", "json": "[1, 2]"}
+    assert ask("call", {"reply": [1, 2]}) == NO
+    assert ask("call", {"allow": True, "reply": [1, 2]}) == {
+        "allow": "1", "json": "[1, 2]"}
     assert ask("call", {"retry": 5}) == {
         "allow": "0", "reason": "handler failed: it asked for a retry"}
     assert ask("call", {"allow": 1}).get("reason", "").startswith(

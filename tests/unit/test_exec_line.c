@@ -283,25 +283,34 @@ START_TEST(test_answers_to_events)
 			 RD_OK);
 	ck_assert_int_eq(v.answer.kind, RD_ANSWER_REFUSE);
 	ck_slice_eq(rd_verdict_slice(&v, v.answer.text), S("why"));
-	ck_assert_int_eq(answer(&r, &v, &why, S("{\"seq\":1,\"data\":[1]}")),
-			 RD_OK);
+	ck_assert_int_eq(
+	    answer(&r, &v, &why, S("{\"seq\":1,\"data\":1,\"reply\":2}")),
+	    RD_OK);
+	ck_assert_int_eq(v.answer.kind, RD_ANSWER_UNSAID);
+	ck_assert_int_eq(
+	    answer(&r, &v, &why, S("{\"seq\":1,\"allow\":true,\"data\":[1]}")),
+	    RD_OK);
 	ck_assert_int_eq(v.answer.kind, RD_ANSWER_CHANGE);
 	ck_assert(v.answer.keeps_type);
 	ck_slice_eq(rd_verdict_slice(&v, v.answer.text), S("[1]"));
-	ck_assert_int_eq(
-	    answer(&r, &v, &why,
-		   S("{\"seq\":1,\"type\":\"T\",\"data64\":\"//4=\"}")),
-	    RD_OK);
+	ck_assert_int_eq(answer(&r, &v, &why,
+				S("{\"seq\":1,\"allow\":true,\"type\":\"T\","
+				  "\"data64\":\"//4=\"}")),
+			 RD_OK);
 	ck_assert_int_eq(v.answer.encoding, RD_ENC_BIN);
 	ck_assert(v.answer.typed && !v.answer.keeps_type);
 	ck_slice_eq(rd_verdict_slice(&v, v.answer.type), S("T"));
 	ck_slice_eq(rd_verdict_slice(&v, v.answer.text), S("\xff\xfe"));
 	ck_assert_int_eq(
-	    answer(&r, &v, &why, S("{\"seq\":1,\"reply\":{\"n\":1}}")), RD_OK);
+	    answer(&r, &v, &why,
+		   S("{\"seq\":1,\"allow\":true,\"reply\":{\"n\":1}}")),
+	    RD_OK);
 	ck_assert_int_eq(v.answer.kind, RD_ANSWER_REPLY);
 	ck_slice_eq(rd_verdict_slice(&v, v.answer.text), S("{\"n\":1}"));
 	ck_assert_int_eq(
-	    answer(&r, &v, &why, S("{\"seq\":1,\"reply64\":\"//4=\"}")), RD_OK);
+	    answer(&r, &v, &why,
+		   S("{\"seq\":1,\"allow\":true,\"reply64\":\"//4=\"}")),
+	    RD_OK);
 	ck_assert_int_eq(v.answer.encoding, RD_ENC_BIN);
 	rd_line_fini(&r);
 	rd_verdict_fini(&v);

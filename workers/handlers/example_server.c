@@ -24,30 +24,28 @@
  */
 #include <redistribute/handler.h>
 
-#include <stdio.h>
-
 #define TEXT(literal) ((struct rd_slice){(literal), sizeof(literal) - 1})
 
 /* server.on('connect', socket => ...): everybody is welcome, by name. */
 static int on_connect(void *state, struct rd_context *ctx,
 		      const struct rd_event *event)
 {
+	int err = rd_direct(ctx, event->socket, TEXT("WELCOME"), RD_ENC_TEXT,
+			    event->from.data != NULL ? event->from
+						     : TEXT("stranger"));
+
 	(void)state;
-	return rd_direct(ctx, event->socket, TEXT("WELCOME"), RD_ENC_TEXT,
-			 event->from.data != NULL ? event->from
-						  : TEXT("stranger"));
+	return err != RD_OK ? err
+			    : rd_subscribe(ctx, event->socket, TEXT("lobby"));
 }
 
-static int on_disconnect(void *state, struct rd_context *ctx,
-			 const struct rd_event *event)
+/* Of disconnect and unsubscribe: nobody waits for an answer. */
+static int on_gone(void *state, struct rd_context *ctx,
+		   const struct rd_event *event)
 {
-	char line[200];
-
 	(void)state;
-	snprintf(line, sizeof(line), "%.*s has gone",
-		 RD_SLICE_ARG(event->socket));
-	rd_log_line(ctx, line);
-	return RD_OK;
+	return rd_emit(ctx, TEXT("audit"), TEXT("GONE"), RD_ENC_TEXT,
+		       event->socket);
 }
 
 /* socket.on('subscribe', ...): staff: channels are for those with a name. */
@@ -55,6 +53,7 @@ static int on_subscribe(void *state, struct rd_context *ctx,
 			const struct rd_event *event)
 {
 	(void)state;
+	/* RD_OK allows what is not refused. */
 	if (event->channel.len >= 6 &&
 	    !memcmp(event->channel.data, "staff:", 6) &&
 	    event->from.data == NULL)
@@ -85,14 +84,20 @@ static int on_publish(void *state, struct rd_context *ctx,
 	return rd_emit(ctx, TEXT("audit"), m->type, m->encoding, m->payload);
 }
 
-/* client.call(...): an echo. */
+/* client.call(...): leave the channel, quit, or an echo. */
 static int on_call(void *state, struct rd_context *ctx,
 		   const struct rd_event *event)
 {
 	const struct rd_message *m = event->message;
 
 	(void)state;
-	return m == NULL ? RD_OK : rd_reply(ctx, m->encoding, m->payload);
+	if (m == NULL)
+		return RD_OK;
+	if (rd_slice_is(m->type, "LEAVE"))
+		return rd_unsubscribe(ctx, event->socket, event->channel);
+	if (rd_slice_is(m->type, "QUIT"))
+		return rd_disconnect(ctx, event->socket, "as you wish");
+	return rd_reply(ctx, m->encoding, m->payload);
 }
 
 const struct rd_handler redistribute_handler = {
@@ -100,8 +105,9 @@ const struct rd_handler redistribute_handler = {
     .size = sizeof(struct rd_handler),
     .name = "example_server",
     .connect = on_connect,
-    .disconnect = on_disconnect,
+    .disconnect = on_gone,
     .subscribe = on_subscribe,
+    .unsubscribe = on_gone,
     .publish = on_publish,
     .call = on_call,
 };
