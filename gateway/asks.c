@@ -201,6 +201,8 @@ static void event_begin(struct event_fields *e, const struct rd_asks *asks,
 	add_text(e, "event", names[occasion->event]);
 	add_text(e, "socket", e->socket);
 	add_field(e, "channel", occasion->channel);
+	if (occasion->from != NULL)
+		add_text(e, "from", occasion->from);
 }
 
 static void event_add_ask(struct event_fields *e, uint64_t number,
@@ -216,7 +218,6 @@ static void event_add_message(struct event_fields *e,
 			      const struct rd_message *msg)
 {
 	add_field(e, "type", msg->type);
-	add_field(e, "from", msg->from);
 	add_field(e, rd_encoding_field(msg->encoding), msg->payload);
 }
 

@@ -33,15 +33,16 @@ enum rd_on {
 struct rd_occasion {
 	enum rd_on event;
 	uint64_t socket;
+	const char *from; /* who it is, by a handler's word; NULL: not said */
 	struct rd_slice channel;          /* data is NULL where it is of none */
-	const struct rd_message *message; /* its type, from, payload; or NULL */
+	const struct rd_message *message; /* its type and payload; or NULL */
 };
 
 struct rd_answer {
 	enum rd_fault fault; /* RD_FAULT_NONE: allowed */
 	const char *why;     /* a sentence, UTF-8, where there is a fault */
 	/* What the handler gave, where it is allowed; RD_ENC_FIELDS and no
-	 * fields: no payload.  type is NULL where it gave none. */
+	 * fields: no payload.  type and from are NULL where it gave none. */
 	struct rd_message message;
 };
 /* Everything is borrowed until it returns. */

@@ -10,8 +10,9 @@
  * Not here: what a client is told (session_events.c, plain.c).
  */
 #include "gateway/events.h"
+#include "gateway/about.h"
 #include "gateway/crypto.h"
-#include "src/json.h"
+#include "gateway/stale.h"
 #include "src/keys.h"
 #include "src/mem.h"
 #include "src/message.h"
@@ -28,6 +29,7 @@ struct rd_events {
 	struct rd_rules *rules; /* owned, as all below */
 	struct rd_asks *asks;
 	struct rd_mailbox *mailbox; /* NULL where no handler is asked */
+	struct rd_stale *stale;     /* the same */
 	struct rd_map sockets;      /* of struct rd_socket, by number */
 	uint64_t last;              /* number given */
 	struct rd_buf reason;       /* scratch */
@@ -99,6 +101,13 @@ static bool read_payload(const struct rd_entry *entry,
 
 /* ---- answers ---- */
 
+/* As a handler may call a client; see clients.h. */
+static bool from_valid(struct rd_slice s)
+{
+	return s.len >= 1 && s.len <= RD_FROM_MAX && rd_utf8_valid(s) &&
+	       !rd_utf8_has_control(s);
+}
+
 static const char *on_open(struct rd_events *ev, const struct rd_entry *entry)
 {
 	(void)ev;
@@ -118,6 +127,10 @@ static const char *on_answer(struct rd_events *ev, const struct rd_entry *entry)
 		return "allow: expected 0 or 1";
 	if (!read_payload(entry, &msg))
 		return "type: expected UTF-8";
+	msg.from = field(entry, "from");
+	if (msg.from.data != NULL && !from_valid(msg.from))
+		return "from: expected 1 to 255 bytes of UTF-8 without "
+		       "control characters";
 	rd_asks_answer(ev->asks, number, rd_slice_is(allow, "1"),
 		       read_reason(ev, entry, "a handler has refused it"),
 		       &msg);
@@ -282,17 +295,21 @@ struct rd_events *rd_events_new(const struct rd_events_env *env)
 	    .timeout_ms = (uint64_t)cfg->answer_timeout_ms,
 	    .max = (size_t)cfg->max_asks,
 	});
-	if (cfg->events[0] != '\0')
+	if (cfg->events[0] != '\0') {
 		ev->mailbox =
 		    rd_mailbox_new(env->loop, env->doorbell, env->link,
 				   cfg->prefix, ev->name, &mailbox_ops, ev);
+		ev->stale = rd_stale_new(env->loop, env->link, cfg);
+	}
 	return ev;
 }
 
 void rd_events_up(struct rd_events *ev)
 {
-	if (ev->mailbox != NULL)
+	if (ev->mailbox != NULL) {
 		rd_mailbox_up(ev->mailbox);
+		rd_stale_up(ev->stale);
+	}
 }
 
 void rd_events_free(struct rd_events **events)
@@ -304,6 +321,7 @@ void rd_events_free(struct rd_events **events)
 	assert(ev->sockets.count == 0);
 	rd_asks_free(&ev->asks);
 	rd_mailbox_free(&ev->mailbox);
+	rd_stale_free(&ev->stale);
 	rd_rules_free(&ev->rules);
 	rd_map_fini(&ev->sockets);
 	rd_buf_fini(&ev->reason);
@@ -337,6 +355,12 @@ void rd_events_metrics(const struct rd_events *ev, struct rd_buf *out,
 #define X(name, help) fn(out, #name, help, m->name);
 		RD_MAILBOX_COUNTERS(X)
 #undef X
+		const struct rd_stale_counters *s =
+		    rd_stale_counters(ev->stale);
+
+#define X(name, help) fn(out, #name, help, s->name);
+		RD_STALE_COUNTERS(X)
+#undef X
 	}
 }
 
@@ -366,11 +390,14 @@ void rd_socket_join(struct rd_socket *socket, struct rd_events *events,
 void rd_socket_leave(struct rd_socket *socket)
 {
 	const struct rd_occasion occasion = {.event = RD_ON_DISCONNECT,
-					     .socket = socket->number};
+					     .socket = socket->number,
+					     .from = socket->from};
 
 	if (socket->known)
 		rd_asks_tell(socket->events->asks, &occasion);
 	rd_map_remove(&socket->events->sockets, &socket->node);
+	free(socket->from);
+	socket->from = NULL;
 }
 
 bool rd_socket_must_ask(const struct rd_socket *socket)
@@ -378,21 +405,14 @@ bool rd_socket_must_ask(const struct rd_socket *socket)
 	return !strcmp(socket->events->env.cfg->connect, "handler");
 }
 
-void rd_socket_refused(struct rd_socket *socket)
+void rd_socket_answered(struct rd_socket *socket,
+			const struct rd_answer *answer)
 {
-	socket->known = false;
-}
-
-/* ,"name":"text", or null where there is none that JSON can say. */
-static void add_member(struct rd_buf *out, const char *name, struct rd_slice s)
-{
-	rd_buf_addc(out, out->len == 0 ? '{' : ',');
-	rd_json_add_string(out, rd_slice_str(name));
-	rd_buf_addc(out, ':');
-	if (s.len > 0 && rd_utf8_valid(s))
-		rd_json_add_string(out, s);
-	else
-		rd_buf_adds(out, "null");
+	if (answer->fault == RD_FAULT_DENIED)
+		socket->known = false;
+	else if (answer->fault == RD_FAULT_NONE && answer->message.from.len > 0)
+		socket->from = rd_strndup(answer->message.from.data,
+					  answer->message.from.len);
 }
 
 enum rd_fault rd_socket_ask(struct rd_socket *socket,
@@ -401,26 +421,18 @@ enum rd_fault rd_socket_ask(struct rd_socket *socket,
 			    const char *protocol, rd_answer_fn *fn, void *arg,
 			    struct rd_ask **ask_out, const char **why_out)
 {
-	struct rd_buf about = RD_BUF_INIT, address = RD_BUF_INIT;
+	struct rd_buf about = RD_BUF_INIT;
 	struct rd_message msg = {.encoding = RD_ENC_JSON};
 	const struct rd_occasion occasion = {
 	    .event = RD_ON_CONNECT, .socket = socket->number, .message = &msg};
 	enum rd_fault fault;
 
-	rd_conn_address(conn, &address);
-	add_member(&about, "name", rd_slice_str(name));
-	add_member(&about, "address", rd_buf_slice(&address));
-	add_member(&about, "agent", req->agent);
-	add_member(&about, "origin", req->origin);
-	add_member(&about, "path", req->path);
-	add_member(&about, "protocol",
-		   rd_slice_str(protocol == NULL ? "" : protocol));
-	rd_buf_addc(&about, '}');
+	rd_about_client(&about, socket->events->env.cfg, conn, req, name,
+			protocol);
 	msg.payload = rd_buf_slice(&about);
 	fault = rd_ask_put(socket->events->asks, &occasion, fn, arg, ask_out,
 			   why_out);
 	socket->known = fault == RD_FAULT_NONE;
 	rd_buf_fini(&about);
-	rd_buf_fini(&address);
 	return fault;
 }

@@ -44,6 +44,7 @@ struct rd_socket {
 	const struct rd_socket_ops *ops;
 	void *arg;
 	uint64_t number; /* never used twice by this process */
+	char *from;      /* owned: who it is, by a handler's word; or NULL */
 	bool known;      /* a handler was asked to let it in, and may have */
 };
 
@@ -82,14 +83,14 @@ void rd_socket_leave(struct rd_socket *socket);
 bool rd_socket_must_ask(const struct rd_socket *socket);
 /*
  * Asks for it; as rd_ask_put().  name and protocol: what it is called, and
- * the subprotocol or NULL.  fn must call rd_socket_refused() where the answer
- * is RD_FAULT_DENIED.
+ * the subprotocol or NULL.  fn must begin with rd_socket_answered().
  */
 RD_MUST_CHECK enum rd_fault rd_socket_ask(
     struct rd_socket *socket, const struct rd_conn *conn,
     const struct rd_http_request *req, const char *name, const char *protocol,
     rd_answer_fn *fn, void *arg, struct rd_ask **ask_out, const char **why_out);
-/* The handlers do not know it any more. */
-void rd_socket_refused(struct rd_socket *socket);
+/* The handlers do not know it any more, or have said who it is. */
+void rd_socket_answered(struct rd_socket *socket,
+			const struct rd_answer *answer);
 
 #endif

@@ -64,6 +64,15 @@ RD_MUST_CHECK int rd_http_parse(struct rd_slice head, size_t max_head,
 				struct rd_http_request *req_out,
 				size_t *used_inout);
 
+/* The next of these header lines that has this name, and takes the lines up to
+ * it off; false where there is none any more. */
+bool rd_http_find_field(struct rd_slice *lines, struct rd_slice name,
+			struct rd_slice *value_out);
+/* The raw value of the first cookie of this name (case counts); false where
+ * there is none. */
+bool rd_http_cookie(const struct rd_http_request *req, const char *name,
+		    struct rd_slice *value_out);
+
 /* The next item that is not empty, without blanks around it; false at the
  * end.  A comma in a quoted string does not split. */
 bool rd_http_list_next(struct rd_http_list *list, struct rd_slice *item_out);

@@ -135,3 +135,26 @@ bool rd_http_list_next(struct rd_http_list *list, struct rd_slice *item_out)
 	} while (rd_http_find_field(&list->lines, list->name, &list->rest));
 	return false;
 }
+
+/* --- cookies, RFC 6265 section 4.2 --------------------------------------- */
+
+bool rd_http_cookie(const struct rd_http_request *req, const char *name,
+		    struct rd_slice *value_out)
+{
+	struct rd_slice lines = req->lines, rest;
+
+	while (rd_http_find_field(&lines, rd_slice_str("Cookie"), &rest)) {
+		while (rest.len > 0) {
+			struct rd_slice value = rest, key;
+
+			if (!rd_http_cut(&rest, ';', &value))
+				rest.len = 0;
+			if (rd_http_cut(&value, '=', &key) &&
+			    rd_slice_is(rd_http_trim(key), name)) {
+				*value_out = rd_http_trim(value);
+				return true;
+			}
+		}
+	}
+	return false;
+}

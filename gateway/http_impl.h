@@ -39,8 +39,5 @@ bool rd_http_same(struct rd_slice a, struct rd_slice b);
 /* Takes one header line; RD_EFORMAT where it is none. */
 RD_MUST_CHECK int rd_http_take_field(struct rd_slice *lines,
 				     struct rd_http_field *field_out);
-/* The next line of this name; false where there is none any more. */
-bool rd_http_find_field(struct rd_slice *lines, struct rd_slice name,
-			struct rd_slice *value_out);
 
 #endif

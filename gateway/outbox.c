@@ -38,6 +38,7 @@ struct parcel {
 	enum rd_encoding encoding;   /* of payload */
 	bool typed;                  /* it has a type */
 	struct rd_buf payload, type; /* owned */
+	char *from;                  /* owned: its publisher, or NULL */
 	struct rd_buf why;           /* owned; of the fault */
 };
 
@@ -135,6 +136,12 @@ uint64_t rd_outbox_pace(struct rd_outbox *o, struct rd_slice channel)
 
 /* ---- one message ---- */
 
+/* What a message says of its publisher: nothing where no handler has. */
+static struct rd_slice sender(const char *from)
+{
+	return from != NULL ? rd_slice_str(from) : (struct rd_slice){NULL, 0};
+}
+
 static struct parcel *parcel_new(struct rd_outbox *o, size_t bytes,
 				 uint64_t tag)
 {
@@ -162,6 +169,7 @@ static void parcel_free(struct parcel *p)
 	rd_buf_fini(&p->payload);
 	rd_buf_fini(&p->type);
 	rd_buf_fini(&p->why);
+	free(p->from);
 	free(p);
 }
 
@@ -229,6 +237,7 @@ static void parcel_store(struct parcel *p, const struct line *line)
 	    .payload = rd_buf_slice(&p->payload),
 	    .type =
 		p->typed ? rd_buf_slice(&p->type) : (struct rd_slice){NULL, 0},
+	    .from = sender(p->from),
 	};
 	const char *why;
 	int err =
@@ -292,6 +301,7 @@ static enum rd_fault send_asked(struct rd_outbox *o, struct rd_slice channel,
 {
 	const struct rd_occasion occasion = {.event = RD_ON_PUBLISH,
 					     .socket = o->socket->number,
+					     .from = o->socket->from,
 					     .channel = channel,
 					     .message = msg};
 	struct parcel *p = parcel_new(o, msg->payload.len, tag);
@@ -306,6 +316,8 @@ static enum rd_fault send_asked(struct rd_outbox *o, struct rd_slice channel,
 	p->line = line_get(o, channel);
 	rd_list_push(&p->line->parcels, &p->place);
 	parcel_keep(p, msg);
+	if (o->socket->from != NULL)
+		p->from = rd_strdup(o->socket->from);
 	return RD_FAULT_NONE;
 }
 
@@ -316,8 +328,12 @@ static enum rd_fault send_now(struct rd_outbox *o, struct rd_slice channel,
 			      const char **why_out)
 {
 	struct parcel *p = parcel_new(o, msg->payload.len, tag);
-	int err =
-	    rd_publisher_send(o->publisher, channel, msg, on_published, p);
+	struct rd_message signed_msg = *msg;
+	int err;
+
+	signed_msg.from = sender(o->socket->from);
+	err = rd_publisher_send(o->publisher, channel, &signed_msg,
+				on_published, p);
 
 	if (err == RD_OK)
 		return RD_FAULT_NONE;

@@ -285,6 +285,7 @@ static void plain_left(struct rd_plain *p)
 {
 	const struct rd_occasion occasion = {.event = RD_ON_UNSUBSCRIBE,
 					     .socket = p->socket.number,
+					     .from = p->socket.from,
 					     .channel =
 						 rd_buf_slice(&p->channel)};
 

@@ -53,6 +53,7 @@ static void plain_ask_subscribe(struct rd_plain *p)
 {
 	const struct rd_occasion occasion = {.event = RD_ON_SUBSCRIBE,
 					     .socket = p->socket.number,
+					     .from = p->socket.from,
 					     .channel =
 						 rd_buf_slice(&p->channel)};
 	enum rd_fault fault;
@@ -76,8 +77,7 @@ static void on_connect_answer(void *arg, const struct rd_answer *answer)
 	struct rd_plain *p = arg;
 
 	p->ask = NULL;
-	if (answer->fault == RD_FAULT_DENIED)
-		rd_socket_refused(&p->socket);
+	rd_socket_answered(&p->socket, answer);
 	if (answer->fault == RD_FAULT_NONE)
 		plain_ask_subscribe(p);
 	else

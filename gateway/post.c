@@ -245,8 +245,7 @@ static void on_connect_answer(void *arg, const struct rd_answer *answer)
 	struct post *p = arg;
 
 	p->ask = NULL;
-	if (answer->fault == RD_FAULT_DENIED)
-		rd_socket_refused(&p->socket);
+	rd_socket_answered(&p->socket, answer);
 	if (answer->fault == RD_FAULT_NONE)
 		post_go(p);
 	else

@@ -61,6 +61,7 @@ static void forget(struct rd_session *s, struct rd_map_node *node, bool tell)
 	struct known *k = rd_map_item(node, struct known, node);
 	const struct rd_occasion occasion = {.event = RD_ON_UNSUBSCRIBE,
 					     .socket = s->socket.number,
+					     .from = s->socket.from,
 					     .channel = node->key};
 
 	if (tell)
@@ -128,14 +129,13 @@ static void on_greeted(void *arg, const struct rd_answer *answer)
 	struct rd_session *s = arg;
 
 	s->greeting = NULL;
+	rd_socket_answered(&s->socket, answer);
 	if (answer->fault == RD_FAULT_NONE) {
 		rd_session_welcome(s);
 		carry_out_early(s);
 		rd_session_flow(s);
 		return;
 	}
-	if (answer->fault == RD_FAULT_DENIED)
-		rd_socket_refused(&s->socket);
 	turn_away(s, answer->fault, answer->why);
 }
 
@@ -237,6 +237,7 @@ void rd_session_ask_subscribe(struct rd_session *s,
 {
 	const struct rd_occasion occasion = {.event = RD_ON_SUBSCRIBE,
 					     .socket = s->socket.number,
+					     .from = s->socket.from,
 					     .channel = req->channel};
 	struct asking *a =
 	    ask(s, req, &occasion, &s->subscribing, on_subscribe_answer);
@@ -306,6 +307,7 @@ void rd_session_call(struct rd_session *s, const struct rd_request *req)
 {
 	const struct rd_occasion occasion = {.event = RD_ON_CALL,
 					     .socket = s->socket.number,
+					     .from = s->socket.from,
 					     .channel = req->channel,
 					     .message = &req->message};
 

@@ -267,6 +267,41 @@ static bool check_handler(const struct rd_config *cfg, struct rd_buf *why)
 }
 
 /* Handlers are asked through a channel. */
+/* Names of headers and cookies: tokens (RFC 9110 section 5.6.2). */
+static bool check_shown(const struct rd_config *cfg, struct rd_buf *why)
+{
+	const struct {
+		const char *option;
+		const struct rd_strings *names;
+	} lists[] = {{"event-header", &cfg->event_header},
+		     {"event-cookie", &cfg->event_cookie}};
+
+	for (size_t l = 0; l < sizeof(lists) / sizeof(*lists); l++) {
+		for (int i = 0; i < lists[l].names->count; i++) {
+			const char *name = lists[l].names->items[i];
+
+			if (*name != '\0' &&
+			    name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
+					      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					      "0123456789!#$%&'*+-.^_`|~")] ==
+				'\0')
+				continue;
+			rd_buf_addf(why,
+				    "%s: expected a name of letters, digits "
+				    "and !#$%%&'*+-.^_`|~, found \"%s\"",
+				    lists[l].option, name);
+			return false;
+		}
+	}
+	if (cfg->event_expire_ms <= cfg->answer_timeout_ms) {
+		rd_buf_adds(why, "event-expire: expected more than "
+				 "answer-timeout, which is the time in which a "
+				 "handler may read the question");
+		return false;
+	}
+	return true;
+}
+
 static bool check_events(const struct rd_config *cfg, struct rd_buf *why)
 {
 	struct rd_rules *rules = NULL;
@@ -354,9 +389,9 @@ static bool check_section(const struct rd_config *cfg, int i,
 int rd_config_check(const struct rd_config *cfg, struct rd_buf *why)
 {
 	static check_fn *const rules[] = {
-	    check_names,     check_targets,  check_tls,    check_ports,
-	    check_origins,   check_pages,    check_events, check_backlog,
-	    check_listening, check_watchdog, NULL};
+	    check_names,   check_targets,   check_tls,      check_ports,
+	    check_origins, check_pages,     check_events,   check_shown,
+	    check_backlog, check_listening, check_watchdog, NULL};
 
 	if (!keep_to(rules, cfg, why) || !keep_to(team_rules, cfg, why))
 		return RD_ECONFIG;

@@ -37,6 +37,7 @@
 	X(RESCUE, "rescue")                                                    \
 	X(REVIVE, "revive")                                                    \
 	X(SHARE, "share")                                                      \
+	X(STALE, "stale")                                                      \
 	X(START, "start")                                                      \
 	X(TRIM, "trim")
 

@@ -209,6 +209,8 @@ static void answer_done(const struct rd_event_entry *e, struct rd_verdict *v)
 	    m->type.data != NULL)
 		add(&w, "type", m->type);
 	rd_verdict_post(v, e->gateway, w.items, w.count);
+	if (v->named && e->event.kind == RD_EVENT_CONNECT)
+		rd_verdict_post_span(v, "from", v->from);
 	if (a.kind == RD_ANSWER_REFUSE)
 		rd_verdict_post_span(v, "reason", a.text);
 	if (has_payload(e, &a) && a.typed)
@@ -244,7 +246,9 @@ void rd_event_settle(const struct rd_event_entry *e, struct rd_order *order,
 		return;
 	}
 	refuse_failed(e, v);
-	if (order->verb == RD_VERB_RETRY)
+	/* What a client has shown to come in is kept nowhere: the entry goes,
+	 * and a dead letter would stay. */
+	if (order->verb == RD_VERB_RETRY || e->event.kind == RD_EVENT_CONNECT)
 		order->verb = RD_VERB_DONE;
 }
 

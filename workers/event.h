@@ -8,12 +8,14 @@
  *	socket	"<gateway>/<number>": whom it is about
  *	ask	a number, where the gateway waits for an answer
  *	until	beside ask: when it gives up, in ms of the wall clock
- *	channel, type, from, and the payload as in any message
+ *	from	who the client is, where a handler has said so
+ *	channel, type, and the payload as in any message
  *
  * What goes back are entries of the stream <prefix>:gw:<gateway>:
  *
  *	op=answer	ask, allow (1 or 0), reason where it is refused; type
- *			and payload of a changed publish, payload of a reply
+ *			and payload of a changed publish, payload of a reply;
+ *			from, of an allowed connect
  *	op=direct	socket, type (or none), payload
  *	op=subscribe, op=unsubscribe	socket, channel
  *	op=disconnect	socket, reason

@@ -298,14 +298,16 @@ static int read_answer(struct rd_line_reader *r, struct rd_verdict *v,
 		       struct rd_buf *why)
 {
 	const struct rd_member *allow = rd_members_get(&r->answer, "allow");
-	struct rd_slice reason = {"", 0}, type = {0};
+	struct rd_slice reason = {"", 0}, type = {0}, from = {0};
 	struct payload p;
 	int changed, replied;
 
 	if ((allow != NULL && allow->kind != RD_KIND_BOOL) ||
+	    find_text(&r->answer, "from", &from) != RD_OK ||
+	    (from.data != NULL && rd_verdict_identify(v, from) != RD_OK) ||
 	    find_text(&r->answer, "reason", &reason) != RD_OK ||
 	    find_text(&r->answer, "type", &type) != RD_OK) {
-		rd_buf_adds(why, "allow, reason or type is not what it "
+		rd_buf_adds(why, "allow, reason, type or from is not what it "
 				 "should be");
 		return RD_EFORMAT;
 	}

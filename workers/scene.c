@@ -131,6 +131,37 @@ static int field_text(const struct rd_message *m, const char *name,
 	return RD_ENOTFOUND;
 }
 
+/* "a.b": the member b of the object a. */
+static int inner_text(struct rd_scene *s, const char *name,
+		      struct rd_slice *value_out)
+{
+	const char *dot = strchr(name, '.');
+	struct rd_members inner = {0};
+	const struct rd_member *member = NULL;
+	struct rd_buf *text;
+
+	for (size_t i = s->members.count; dot != NULL && i > 0; i--) {
+		const struct rd_member *outer = &s->members.items[i - 1];
+
+		if (!rd_slice_eq(outer->name,
+				 (struct rd_slice){name, (size_t)(dot - name)}))
+			continue;
+		if (outer->kind == RD_KIND_MAP &&
+		    rd_json_members(outer->raw, &inner) == RD_OK)
+			member = rd_members_get(&inner, dot + 1);
+		break;
+	}
+	if (member != NULL) {
+		text = keep(s);
+		rd_buf_addslice(text, member->kind == RD_KIND_STRING
+					  ? member->text
+					  : member->raw);
+		*value_out = rd_buf_slice(text);
+	}
+	rd_members_fini(&inner);
+	return member != NULL ? RD_OK : RD_ENOTFOUND;
+}
+
 static int verb_member(struct rd_context *ctx, const char *name,
 		       struct rd_slice *value_out)
 {
@@ -144,7 +175,9 @@ static int verb_member(struct rd_context *ctx, const char *name,
 		return RD_EFORMAT;
 	member = rd_members_get(&s->members, name);
 	if (member == NULL)
-		return RD_ENOTFOUND;
+		return m->encoding == RD_ENC_JSON
+			   ? inner_text(s, name, value_out)
+			   : RD_ENOTFOUND;
 	if (member->kind == RD_KIND_STRING || member->kind == RD_KIND_BYTES)
 		*value_out = member->text;
 	else if (m->encoding == RD_ENC_JSON)
@@ -235,6 +268,11 @@ static int verb_disconnect(struct rd_context *ctx, struct rd_slice socket,
 	return rd_event_disconnect(verdict_of(ctx), socket, text_of(reason));
 }
 
+static int verb_identify(struct rd_context *ctx, struct rd_slice from)
+{
+	return rd_verdict_identify(verdict_of(ctx), from);
+}
+
 static const struct rd_verbs verbs = {
     .size = sizeof(verbs),
     .emit = verb_emit,
@@ -254,6 +292,7 @@ static const struct rd_verbs verbs = {
     .subscribe = verb_subscribe,
     .unsubscribe = verb_unsubscribe,
     .disconnect = verb_disconnect,
+    .identify = verb_identify,
 };
 
 static rd_event_fn *event_function(const struct rd_handler *h,

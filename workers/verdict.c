@@ -39,6 +39,7 @@ void rd_verdict_drop(struct rd_verdict *v)
 {
 	v->count = v->word_count = 0;
 	v->answer = (struct rd_answer){0};
+	v->named = false;
 	rd_buf_clear(&v->bytes);
 }
 
@@ -241,6 +242,18 @@ int rd_verdict_reply(struct rd_verdict *v, enum rd_encoding encoding,
 	v->answer = (struct rd_answer){.kind = RD_ANSWER_REPLY,
 				       .encoding = encoding,
 				       .text = add(v, payload)};
+	return RD_OK;
+}
+
+int rd_verdict_identify(struct rd_verdict *v, struct rd_slice from)
+{
+	if (from.len < 1 || from.len > RD_FROM_MAX || !rd_utf8_valid(from) ||
+	    rd_utf8_has_control(from))
+		return RD_EINVAL;
+	if (room_for_bytes(v, from.len) != RD_OK)
+		return RD_ELIMIT;
+	v->named = true;
+	v->from = add(v, from);
 	return RD_OK;
 }
 

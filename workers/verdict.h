@@ -80,6 +80,8 @@ struct rd_verdict {
 	struct rd_span *words; /* owned; those of the posts */
 	size_t word_count, word_cap;
 	struct rd_answer answer; /* see event.h */
+	bool named;              /* the client is called from now on ... */
+	struct rd_span from;     /* ... so */
 };
 
 void rd_verdict_fini(struct rd_verdict *v);
@@ -117,6 +119,8 @@ RD_MUST_CHECK int rd_verdict_change(struct rd_verdict *v,
 RD_MUST_CHECK int rd_verdict_reply(struct rd_verdict *v,
 				   enum rd_encoding encoding,
 				   struct rd_slice payload);
+RD_MUST_CHECK int rd_verdict_identify(struct rd_verdict *v,
+				      struct rd_slice from);
 /* RD_ELIMIT where there is no room for one more effect of so many bytes. */
 RD_MUST_CHECK int rd_verdict_room(struct rd_verdict *v, size_t bytes);
 /*

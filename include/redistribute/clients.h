@@ -35,6 +35,20 @@ RD_MUST_CHECK static inline int rd_change(struct rd_context *ctx,
 	return ctx->verbs->change(ctx, type, encoding, payload);
 }
 
+/*
+ * Of connect, beside its yes: this is who the client is, 1 to 255 bytes of
+ * UTF-8 without control characters.  It is the `from` of every event about it
+ * and of every message that it publishes.  RD_ENOTFOUND where the worker is too
+ * old to know this verb.
+ */
+RD_MUST_CHECK static inline int rd_identify(struct rd_context *ctx,
+					    struct rd_slice from)
+{
+	if (ctx->verbs->size < sizeof(struct rd_verbs))
+		return RD_ENOTFOUND;
+	return ctx->verbs->identify(ctx, from);
+}
+
 /* The answer of a call. */
 RD_MUST_CHECK static inline int rd_reply(struct rd_context *ctx,
 					 enum rd_encoding encoding,

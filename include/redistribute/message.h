@@ -21,6 +21,8 @@ enum rd_encoding {
 	RD_ENC_FIELDS,  /* payload is empty, fields hold it */
 };
 
+#define RD_FROM_MAX 255 /* bytes of a name that a handler gives a client */
+
 struct rd_message {
 	struct rd_id id; /* the offset that Redis gave it; 0-0 before */
 	enum rd_encoding encoding;

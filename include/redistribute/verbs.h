@@ -54,6 +54,7 @@ struct rd_verbs {
 			   struct rd_slice channel);
 	int (*disconnect)(struct rd_context *ctx, struct rd_slice socket,
 			  const char *reason);
+	int (*identify)(struct rd_context *ctx, struct rd_slice from);
 };
 
 /* The worker's side of one call; only its first member is public. */
@@ -140,10 +141,11 @@ static inline void rd_log_line(struct rd_context *ctx, const char *text)
 /*
  * One member of the payload as text, where the payload is a map of any
  * encoding: a JSON object, a MessagePack map, or the fields of a foreign
- * producer's entry.  A string (or the bytes of a field) comes decoded, another
- * value as its JSON text; borrowed until the function returns or picks another
- * message.  RD_ENOTFOUND: there is no such member; RD_EFORMAT: the payload is
- * no map.
+ * producer's entry.  "a.b" is the member "a.b", or where there is none, the
+ * member b of the JSON object that is the member a.  A string (or the bytes of
+ * a field) comes decoded, another value as its JSON text; borrowed until the
+ * function returns or picks another message.  RD_ENOTFOUND: there is no such
+ * member; RD_EFORMAT: the payload is no map.
  */
 RD_MUST_CHECK static inline int rd_member_text(struct rd_context *ctx,
 					       const char *name,

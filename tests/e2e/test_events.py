@@ -136,7 +136,8 @@ def test_client_is_welcomed_once_a_handler_lets_it_in(run, guarded, worker):
     assert about.payload == {
         "name": client.welcome["client"], "address": "127.0.0.1",
         "agent": 'tester "1"', "origin": None, "path": "/a/b",
-        "protocol": "redistribute.json"}
+        "query": "secret=1", "protocol": "redistribute.json",
+        "protocols": ["redistribute.json"], "headers": {}, "cookies": {}}
     assert set(about) == {"event", "socket", "ask", "until"}
     assert re.fullmatch(r"[A-Za-z0-9._:-]+/\d+", about["socket"])
     assert 0 < int(about["until"]) - time.time() * 1000 <= 1000

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+import sse
 from harness import BUILD, PYTHON, REPO, channel_key, eventually
 from harness import run as run_verb
 from peer import Closed
@@ -68,7 +69,8 @@ def gate(request, run_once, tmp_path_factory):
     """(daemon, Redis) with the example of one language."""
     store = run_once.redis()
     directory = tmp_path_factory.mktemp(request.param)
-    return run_once.daemon(*through("gate"), *CONNECT, *RULE, "--handler",
+    return run_once.daemon(*through("gate"), *CONNECT, *RULE,
+                           "--event-cookie", "session", "--handler",
                            example(request.param, directory),
                            redis=store, workers=1), store
 
@@ -93,6 +95,24 @@ def test_connect_is_decided_on_with_a_word_and_a_channel(run, gate):
     with gate[1].client() as store:
         store.xadd(channel_key("lobby"), {"json": "1"})
     assert client.messages("lobby", 1)[0][2] == 1
+
+
+def test_client_is_who_the_handler_says(run, gate, channel):
+    client = run.client(gate[0], headers=["Cookie: a=b; session=s3cret"])
+    client.until(lambda: client.pushes)
+    assert client.pushes[0]["data"] == "alice"
+    assert client.ok("subscribe", channel="staff:1")
+    client.ok("publish", channel=channel, data={"a": 1})
+    client.put({"id": 99, "do": "publish", "channel": channel, "from": "bob",
+                "data": {"from": "bob"}})
+    assert client.reply(99)["ok"]
+    run.client(gate[0]).ok("publish", channel=channel, data={"a": 2})
+    with gate[1].client() as store:
+        assert [f.get(b"from") for _, f in store.xrange(
+            channel_key(channel))] == [b"alice", b"alice", None]
+    reader = run.client(gate[0])
+    reader.ok("subscribe", channel=channel, offset="0")
+    assert [m[3]["from"] for m in reader.messages(channel, 2)] == ["alice"] * 2
 
 
 def test_subscribe_is_decided_on(run, gate):
@@ -186,6 +206,135 @@ def test_nobody_gets_in_where_the_program_refuses(run, server, channel,
     event, = seen(tmp_path)
     assert event["event"] == "connect" and event["data"]["path"] == "/"
     assert re.fullmatch(r"[A-Za-z0-9._:-]+/\d+", event["socket"])
+
+
+# --- what a handler is shown, and what stays of it ----------------------------
+
+def content(store, key):
+    """All that a key of Redis gives."""
+    return {b"stream": store.xrange, b"hash": store.hgetall,
+            b"string": store.get, b"none": str, b"set": store.smembers,
+            b"zset": lambda k: store.zrange(k, 0, -1)}[store.type(key)](key)
+
+
+def shown_by(run, site, channel, way, headers):
+    """A client that shows what it has, and publishes 1 where it can."""
+    path = "?key=hush-6&x"
+    if way == "wire":
+        client = run.client(site, path="/in" + path, headers=headers)
+        client.ok("publish", channel=channel, data=1)
+    elif way == "plain":
+        peer = run.peer(site, f"/ws/{channel}{path}", headers=headers,
+                        protocol="redistribute.json, hush-7")
+        peer.text("1")
+        peer.message()
+    elif way == "sse":
+        sse.Stream(site.port, channel, path, headers=headers).sock.close()
+    else:
+        sse.request(site.port, "POST", f"/sse/{channel}{path}", b"1", headers)
+
+
+@pytest.mark.parametrize("way", ["wire", "plain", "sse", "post"])
+def test_connect_is_told_of_what_the_client_shows(run, server, channel,
+                                                  tmp_path, way):
+    site = run.daemon(*through(channel), *CONNECT, "--event-header",
+                      "Authorization", "--event-header", "x-none",
+                      "--event-header", "X-Two", "--event-cookie", "session",
+                      "--event-cookie", "none", "--handler", program(
+                          tmp_path, {"allow": True, "from": "alice é"}),
+                      "--answer-timeout", "3s", "--event-expire", "3500ms",
+                      redis=server, workers=1)
+    shown_by(run, site, channel, way, [
+        "Authorization: Bearer hush-1", "X-Two: a", "x-two: b",
+        "X-Other: hush-2", "Cookie: x=hush-3; session=hush-4=;session=hush-5"])
+    about = eventually(lambda: [e for e in seen(tmp_path)
+                                if e["event"] == "connect"])[0]["data"]
+    assert about["query"] == "key=hush-6&x"
+    assert about["headers"] == {"Authorization": "Bearer hush-1",
+                                "X-Two": "a, b"}
+    assert about["cookies"] == {"session": "hush-4="}
+    assert about["protocols"] == {"wire": ["redistribute.json"], "plain": [
+        "redistribute.json", "hush-7"]}.get(way, [])
+    with server.client() as store:
+        if way != "sse":
+            (_, stored), = store.xrange(channel_key(channel))
+            assert stored[b"from"] == "alice é".encode()
+        # What it has shown is gone soon, and was written nowhere else.
+        eventually(lambda: not [
+            f for _, f in store.xrange(f"rd:ch:{channel}-events")
+            if b"ask" in f])
+        assert [k for k in store.scan_iter("*")
+                if "hush-" in str(content(store, k))] == []
+    assert "hush-" not in site.transcript() + site.http("/metrics")[1]
+
+
+def test_connect_that_kills_its_handler_leaves_no_dead_letter(run, server,
+                                                              channel):
+    site = run.daemon(*through(channel), *CONNECT, "--event-cookie", "session",
+                      "--max-attempts", "1", "--max-crashes", "1",
+                      "--handler", "exec:read x; exit 3", redis=server,
+                      workers=1)
+    client = run.client(site, wait=False, headers=["Cookie: session=hush"])
+    with pytest.raises(Closed):
+        while True:
+            client.message()
+    with server.client() as store:
+        eventually(lambda: not store.xpending(f"rd:ch:{channel}-events",
+                                              channel)["pending"])
+        assert not store.exists(f"rd:dead:{channel}")
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "a\nb", 1, ["a"]],
+                         ids=["empty", "long", "control", "number", "list"])
+def test_name_that_is_none_lets_nobody_in(run, server, channel, tmp_path, name):
+    site = run.daemon(*through(channel), *CONNECT, "--handler",
+                      program(tmp_path, {"allow": True, "from": name}),
+                      redis=server, workers=1)
+    client = run.client(site, wait=False)
+    with pytest.raises(Closed) as closed:
+        while True:
+            client.message()
+    assert closed.value.code == 1008
+
+
+def test_who_a_client_is_stands_in_every_event_about_it(run, server, channel,
+                                                        tmp_path):
+    site = run.daemon(*through(channel), *CONNECT, *RULE, "--handler",
+                      program(tmp_path, {"allow": True, "from": "alice"}),
+                      redis=server, workers=1)
+    client = run.client(site)
+    client.ok("subscribe", channel=channel)
+    client.ok("publish", channel=channel, data=1)
+    client.ok("call", channel=channel, data=1)
+    client.ok("unsubscribe", channel=channel)
+    client.close()
+    eventually(lambda: len(seen(tmp_path)) == 6)
+    assert {e["event"]: e.get("from") for e in seen(tmp_path)} == {
+        "connect": None, "subscribe": "alice", "publish": "alice",
+        "call": "alice", "unsubscribe": "alice", "disconnect": "alice"}
+
+
+def test_what_awaits_no_answer_is_not_removed(run, server, channel):
+    site = run.daemon(*through(channel)[:2], *CONNECT, "--answer-timeout",
+                      "50ms", "--event-expire", "100ms", redis=server)
+    client = run.client(site, wait=False)
+    with pytest.raises(Closed):
+        while True:
+            client.message()
+    with server.client() as store:
+        key = f"rd:ch:{channel}-events"
+        eventually(lambda: [f[b"event"] for _, f in store.xrange(key)] == [
+            b"disconnect"])
+
+
+@pytest.mark.parametrize("args,says", [
+    (["--event-header", "a b"], "event-header"),
+    (["--event-cookie", "a;b"], "event-cookie"),
+    (["--event-expire", "1s", "--answer-timeout", "1s"], "event-expire"),
+])
+def test_what_cannot_be_shown_is_a_configuration_error(args, says):
+    status, _, err = run_verb("check", *args)
+    assert status == 78 and says in err
 
 
 # --- those that cannot answer ------------------------------------------------

@@ -426,8 +426,8 @@ def test_events_reach_the_functions_of_a_c_handler(store, channel, team,
     """workers/handlers/example_server.c, the code of the seed's server."""
     team(str(BUILD / "workers/example_server.so"))
     socket = f"{mailbox.name}/1"
-    ask = mailbox.ask("connect", json="{}", **{"from": "alice"})
-    assert mailbox.answer(ask) == YES
+    ask = mailbox.ask("connect", json='{"cookies":{"session":"s3cret"}}')
+    assert mailbox.answer(ask) == {**YES, "from": "alice"}
     assert {"op": "direct", "socket": socket, "type": "WELCOME",
             "text": "alice"} in mailbox.posts()
     assert mailbox.answer(mailbox.ask("subscribe", channel="room")) == YES

@@ -646,8 +646,10 @@ def test_check_says_what_is_good_and_what_is_not(server, tmp_path):
 @pytest.mark.parametrize("flags, verdict, named", [
     (["--rule", "room:* subscribe=handler"], "warn", "no team of this"),
     (["--connect", "handler", "--consume", "audit"], "warn", "no team of this"),
-    (["--connect", "handler", "--consume", "asked"], "ok", "team workers"),
-    (["--connect", "handler", "--consume", "as*"], "ok", "team workers"),
+    (["--connect", "handler", "--consume", "asked", "--handler", "exec:true"],
+     "ok", "team workers"),
+    (["--connect", "handler", "--consume", "as*", "--handler", "exec:true"],
+     "ok", "team workers"),
     (["--connect", "handler", "--gateways", "0"], None, None),
 ])
 def test_handlers_that_nobody_runs_are_warned_of(run, server, tmp_path, flags,

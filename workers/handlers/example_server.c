@@ -16,6 +16,7 @@
  * this code what is allowed, and any number of workers answers:
  *
  *	redistribute start --events events --connect handler
+ *		--event-cookie session
  *		--rule '* subscribe=handler publish=handler call=handler'
  *		--team server --consume events --handler ./example_server.so
  *
@@ -30,11 +31,19 @@
 static int on_connect(void *state, struct rd_context *ctx,
 		      const struct rd_event *event)
 {
-	int err = rd_direct(ctx, event->socket, TEXT("WELCOME"), RD_ENC_TEXT,
-			    event->from.data != NULL ? event->from
-						     : TEXT("stranger"));
+	struct rd_slice session, user = TEXT("stranger");
+	int err = RD_OK;
 
 	(void)state;
+	/* Who has which session is known elsewhere, as a rule. */
+	if (rd_member_text(ctx, "cookies.session", &session) == RD_OK &&
+	    rd_slice_is(session, "s3cret")) {
+		user = TEXT("alice");
+		err = rd_identify(ctx, user);
+	}
+	if (err == RD_OK)
+		err = rd_direct(ctx, event->socket, TEXT("WELCOME"),
+				RD_ENC_TEXT, user);
 	return err != RD_OK ? err
 			    : rd_subscribe(ctx, event->socket, TEXT("lobby"));
 }
