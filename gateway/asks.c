@@ -29,6 +29,7 @@ struct rd_ask {
 	struct rd_map_node node; /* by number, while it is under way */
 	struct rd_list link;     /* of those under way, or leaving */
 	struct rd_asks *asks;    /* borrowed */
+	struct rd_asker *asker;  /* shared; while it is under way */
 	rd_answer_fn *fn;        /* NULL once it has ended */
 	void *arg;
 	uint64_t number;
@@ -82,6 +83,7 @@ static void ask_free(struct rd_ask *ask)
 static void ask_end(struct rd_ask *ask)
 {
 	ask->fn = NULL;
+	rd_asker_end(ask->asker);
 	rd_map_remove(&ask->asks->map, &ask->node);
 	rd_list_remove(&ask->link);
 	if (ask->storing)
@@ -276,6 +278,41 @@ static enum rd_fault ask_send(struct rd_ask *ask,
 	return rd_fault_of(err, why_out);
 }
 
+/*
+ * Is there room for one more?  What is more important has room left when the
+ * rest has none: who is there goes on, whoever shouts.
+ */
+static bool may_ask(struct rd_asks *asks, const struct rd_occasion *occasion,
+		    const char **why_out)
+{
+	static const size_t percent[] = {
+	    [RD_ON_CONNECT] = 100,
+	    [RD_ON_SUBSCRIBE] = 90,
+	    [RD_ON_PUBLISH] = 75,
+	    [RD_ON_CALL] = 50,
+	};
+	size_t most = asks->env.max * percent[occasion->event] / 100;
+
+	if (rd_asker_is_full(occasion->asker)) {
+		asks->counters.ask_shares++;
+		*why_out = "too many questions of this connection wait for "
+			   "handlers";
+		return false;
+	}
+	if (rd_asker_is_crowded(occasion->asker)) {
+		asks->counters.ask_shares++;
+		*why_out = "too many questions of this address wait for "
+			   "handlers";
+		return false;
+	}
+	if (asks->map.count >= (most > 0 ? most : 1)) {
+		asks->counters.ask_limits++;
+		*why_out = "too many questions wait for handlers";
+		return false;
+	}
+	return true;
+}
+
 enum rd_fault rd_ask_put(struct rd_asks *asks,
 			 const struct rd_occasion *occasion, rd_answer_fn *fn,
 			 void *arg, struct rd_ask **ask_out,
@@ -284,11 +321,8 @@ enum rd_fault rd_ask_put(struct rd_asks *asks,
 	struct rd_ask *ask;
 	enum rd_fault fault;
 
-	if (asks->map.count >= asks->env.max) {
-		asks->counters.ask_limits++;
-		*why_out = "too many questions wait for handlers";
+	if (!may_ask(asks, occasion, why_out))
 		return RD_FAULT_BUSY;
-	}
 	ask = rd_new(struct rd_ask);
 	ask->asks = asks;
 	ask->fn = fn;
@@ -304,6 +338,8 @@ enum rd_fault rd_ask_put(struct rd_asks *asks,
 		return fault;
 	}
 	asks->counters.asks++;
+	ask->asker = occasion->asker;
+	rd_asker_begin(ask->asker);
 	rd_map_put(
 	    &asks->map, &ask->node,
 	    (struct rd_slice){(const char *)&ask->number, sizeof(ask->number)});

@@ -13,6 +13,7 @@
 
 #include <redistribute/message.h>
 
+#include "gateway/asker.h"
 #include "gateway/protocol.h"
 #include "src/loop.h"
 #include "src/publisher.h"
@@ -33,6 +34,7 @@ enum rd_on {
 struct rd_occasion {
 	enum rd_on event;
 	uint64_t socket;
+	struct rd_asker *asker; /* shared: of a question, whose it is */
 	const char *from; /* who it is, by a handler's word; NULL: not said */
 	struct rd_slice channel;          /* data is NULL where it is of none */
 	const struct rd_message *message; /* its type and payload; or NULL */
@@ -52,7 +54,8 @@ typedef void rd_answer_fn(void *arg, const struct rd_answer *answer);
 	X(asks, "questions put to handlers")                                   \
 	X(ask_refusals, "questions that handlers answered with no")            \
 	X(ask_timeouts, "questions without an answer in time")                 \
-	X(ask_limits, "questions above max-asks")                              \
+	X(ask_limits, "questions above their part of max-asks")                \
+	X(ask_shares, "questions above what a connection or address may have") \
 	X(ask_failures, "questions that Redis did not take")                   \
 	X(ask_strays, "answers to no question under way")                      \
 	X(tells, "disconnects and unsubscribes told to handlers")              \
@@ -70,7 +73,8 @@ struct rd_asks_env {
 	const char *channel; /* of the events; "" for none */
 	const char *gateway; /* the mailbox's name */
 	uint64_t timeout_ms;
-	size_t max; /* questions under way */
+	size_t max; /* questions under way; calls have half of it, publishes
+		     * three quarters, subscribes nine tenths */
 };
 struct rd_asks *rd_asks_new(const struct rd_asks_env *env);
 /* What is under way ends with RD_FAULT_UNAVAILABLE. */

@@ -154,6 +154,9 @@ void rd_conn_uncork(struct rd_conn *c);
 void rd_conn_deny(struct rd_conn *c, int status, const char *why);
 /* Appends the client's address, without its port. */
 void rd_conn_address(const struct rd_conn *c, struct rd_buf *out);
+/* What its address counts by; see rd_address_key(). */
+bool rd_conn_address_key(const struct rd_conn *c,
+			 unsigned char key_out[RD_ADDRESS_KEY]);
 /* Sends a close frame, and ends when the client has answered it; a stream of
  * events just ends.  closed() follows, after the turn. */
 void rd_conn_close(struct rd_conn *c, uint16_t code, const char *reason);

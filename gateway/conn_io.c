@@ -230,3 +230,13 @@ void rd_conn_address(const struct rd_conn *c, struct rd_buf *out)
 			0, NI_NUMERICHOST) == 0)
 		rd_buf_adds(out, host);
 }
+
+bool rd_conn_address_key(const struct rd_conn *c,
+			 unsigned char key_out[RD_ADDRESS_KEY])
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	return getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0 &&
+	       rd_address_key(key_out, (struct sockaddr *)&peer);
+}

@@ -31,7 +31,7 @@
 static bool is_drained(const struct rd_gateway *g)
 {
 	return rd_conns_count(g->conns) == 0 &&
-	       rd_asks_count(rd_events_asks(g->events)) == 0 &&
+	       rd_events_asking(g->events) == 0 &&
 	       rd_redis_pending(g->pages) == 0 &&
 	       rd_redis_pending(g->publish) == 0 &&
 	       rd_redis_pending(rd_doorbell_link(g->doorbell)) == 0;

@@ -7,12 +7,10 @@
  * of the form that is expected, or for a socket that is not here any more,
  * changes nothing but a counter.
  *
- * Not here: what a client is told (session_events.c, plain.c).
+ * Not here: one client (socket.c), what it is told (session_events.c, plain.c).
  */
-#include "gateway/events.h"
-#include "gateway/about.h"
+#include "gateway/events_impl.h"
 #include "gateway/crypto.h"
-#include "gateway/stale.h"
 #include "src/keys.h"
 #include "src/mem.h"
 #include "src/message.h"
@@ -22,19 +20,6 @@
 #include <stdlib.h>
 
 #define REASON_MAX 500 /* bytes of a handler's reason that are passed on */
-
-struct rd_events {
-	struct rd_events_env env;
-	char *name;             /* owned: of this gateway's mailbox */
-	struct rd_rules *rules; /* owned, as all below */
-	struct rd_asks *asks;
-	struct rd_mailbox *mailbox; /* NULL where no handler is asked */
-	struct rd_stale *stale;     /* the same */
-	struct rd_map sockets;      /* of struct rd_socket, by number */
-	uint64_t last;              /* number given */
-	struct rd_buf reason;       /* scratch */
-	struct rd_order_counters counters;
-};
 
 /* ---- fields of an entry ---- */
 
@@ -287,6 +272,8 @@ struct rd_events *rd_events_new(const struct rd_events_env *env)
 	ev->env = *env;
 	ev->name = make_name(env);
 	rd_map_init(&ev->sockets);
+	ev->askers = rd_askers_new((size_t)cfg->max_asks_per_connection,
+				   (size_t)cfg->max_asks_per_address);
 	ev->asks = rd_asks_new(&(struct rd_asks_env){
 	    .loop = env->loop,
 	    .publisher = env->publisher,
@@ -320,6 +307,7 @@ void rd_events_free(struct rd_events **events)
 		return;
 	assert(ev->sockets.count == 0);
 	rd_asks_free(&ev->asks);
+	rd_askers_free(&ev->askers);
 	rd_mailbox_free(&ev->mailbox);
 	rd_stale_free(&ev->stale);
 	rd_rules_free(&ev->rules);
@@ -330,9 +318,9 @@ void rd_events_free(struct rd_events **events)
 	*events = NULL;
 }
 
-struct rd_asks *rd_events_asks(struct rd_events *ev)
+size_t rd_events_asking(const struct rd_events *ev)
 {
-	return ev->asks;
+	return rd_asks_count(ev->asks);
 }
 
 void rd_events_metrics(const struct rd_events *ev, struct rd_buf *out,
@@ -373,66 +361,4 @@ enum rd_who rd_events_who(const struct rd_events *ev, enum rd_deed deed,
 			  struct rd_slice channel)
 {
 	return rd_rules_who(ev->rules, deed, channel);
-}
-
-/* ---- sockets ---- */
-
-void rd_socket_join(struct rd_socket *socket, struct rd_events *events,
-		    const struct rd_socket_ops *ops, void *arg)
-{
-	*socket = (struct rd_socket){
-	    .events = events, .ops = ops, .arg = arg, .number = ++events->last};
-	rd_map_put(&events->sockets, &socket->node,
-		   (struct rd_slice){(const char *)&socket->number,
-				     sizeof(socket->number)});
-}
-
-void rd_socket_leave(struct rd_socket *socket)
-{
-	const struct rd_occasion occasion = {.event = RD_ON_DISCONNECT,
-					     .socket = socket->number,
-					     .from = socket->from};
-
-	if (socket->known)
-		rd_asks_tell(socket->events->asks, &occasion);
-	rd_map_remove(&socket->events->sockets, &socket->node);
-	free(socket->from);
-	socket->from = NULL;
-}
-
-bool rd_socket_must_ask(const struct rd_socket *socket)
-{
-	return !strcmp(socket->events->env.cfg->connect, "handler");
-}
-
-void rd_socket_answered(struct rd_socket *socket,
-			const struct rd_answer *answer)
-{
-	if (answer->fault == RD_FAULT_DENIED)
-		socket->known = false;
-	else if (answer->fault == RD_FAULT_NONE && answer->message.from.len > 0)
-		socket->from = rd_strndup(answer->message.from.data,
-					  answer->message.from.len);
-}
-
-enum rd_fault rd_socket_ask(struct rd_socket *socket,
-			    const struct rd_conn *conn,
-			    const struct rd_http_request *req, const char *name,
-			    const char *protocol, rd_answer_fn *fn, void *arg,
-			    struct rd_ask **ask_out, const char **why_out)
-{
-	struct rd_buf about = RD_BUF_INIT;
-	struct rd_message msg = {.encoding = RD_ENC_JSON};
-	const struct rd_occasion occasion = {
-	    .event = RD_ON_CONNECT, .socket = socket->number, .message = &msg};
-	enum rd_fault fault;
-
-	rd_about_client(&about, socket->events->env.cfg, conn, req, name,
-			protocol);
-	msg.payload = rd_buf_slice(&about);
-	fault = rd_ask_put(socket->events->asks, &occasion, fn, arg, ask_out,
-			   why_out);
-	socket->known = fault == RD_FAULT_NONE;
-	rd_buf_fini(&about);
-	return fault;
 }

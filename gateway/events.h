@@ -43,9 +43,11 @@ struct rd_socket {
 	struct rd_events *events;
 	const struct rd_socket_ops *ops;
 	void *arg;
-	uint64_t number; /* never used twice by this process */
-	char *from;      /* owned: who it is, by a handler's word; or NULL */
-	bool known;      /* a handler was asked to let it in, and may have */
+	const struct rd_conn *conn; /* borrowed while it is joined */
+	struct rd_asker *asker;     /* shared; NULL: it has asked nothing */
+	uint64_t number;            /* never used twice by this process */
+	char *from; /* owned: who it is, by a handler's word; or NULL */
+	bool known; /* a handler was asked to let it in, and may have */
 };
 
 /* Everything is borrowed until free. */
@@ -64,7 +66,8 @@ void rd_events_up(struct rd_events *events);
 /* All sockets must have left.  Close the doorbell and the link in the same
  * turn; the publisher must still be there. */
 void rd_events_free(struct rd_events **events);
-struct rd_asks *rd_events_asks(struct rd_events *events);
+/* Questions under way. */
+size_t rd_events_asking(const struct rd_events *events);
 /* Appends all metrics by fn(out, name, help, value), counters each. */
 void rd_events_metrics(const struct rd_events *events, struct rd_buf *out,
 		       void (*fn)(struct rd_buf *out, const char *name,
@@ -77,8 +80,22 @@ enum rd_who rd_events_who(const struct rd_events *events, enum rd_deed deed,
 
 /* A client comes and goes; leaving tells the handlers where they know it. */
 void rd_socket_join(struct rd_socket *socket, struct rd_events *events,
-		    const struct rd_socket_ops *ops, void *arg);
+		    const struct rd_conn *conn, const struct rd_socket_ops *ops,
+		    void *arg);
 void rd_socket_leave(struct rd_socket *socket);
+/* Puts a question about it, and tells what awaits no answer; as rd_ask_put()
+ * and rd_asks_tell().  What of the occasion is about the socket is filled in
+ * here. */
+RD_MUST_CHECK enum rd_fault rd_socket_put(struct rd_socket *socket,
+					  const struct rd_occasion *occasion,
+					  rd_answer_fn *fn, void *arg,
+					  struct rd_ask **ask_out,
+					  const char **why_out);
+void rd_socket_tell(struct rd_socket *socket,
+		    const struct rd_occasion *occasion);
+/* Has it as many questions under way as one connection may?  Then it should not
+ * be listened to. */
+bool rd_socket_is_full(const struct rd_socket *socket);
 /* Must a handler decide whether it comes in? */
 bool rd_socket_must_ask(const struct rd_socket *socket);
 /*
@@ -86,9 +103,9 @@ bool rd_socket_must_ask(const struct rd_socket *socket);
  * the subprotocol or NULL.  fn must begin with rd_socket_answered().
  */
 RD_MUST_CHECK enum rd_fault rd_socket_ask(
-    struct rd_socket *socket, const struct rd_conn *conn,
-    const struct rd_http_request *req, const char *name, const char *protocol,
-    rd_answer_fn *fn, void *arg, struct rd_ask **ask_out, const char **why_out);
+    struct rd_socket *socket, const struct rd_http_request *req,
+    const char *name, const char *protocol, rd_answer_fn *fn, void *arg,
+    struct rd_ask **ask_out, const char **why_out);
 /* The handlers do not know it any more, or have said who it is. */
 void rd_socket_answered(struct rd_socket *socket,
 			const struct rd_answer *answer);

@@ -137,7 +137,8 @@ struct rd_address {
 	struct rd_map_node node;
 	struct rd_addresses *all; /* borrowed */
 	size_t count;             /* of connections */
-	unsigned char key[9];     /* 4 or 6, then the bytes that count */
+	unsigned char
+	    key[RD_ADDRESS_KEY]; /* 4 or 6, then the bytes that count */
 };
 
 struct rd_addresses *rd_addresses_new(size_t max)
@@ -159,14 +160,16 @@ void rd_addresses_free(struct rd_addresses **all)
 	*all = NULL;
 }
 
-static bool key_v4(unsigned char key[9], const unsigned char address[4])
+static bool key_v4(unsigned char key[RD_ADDRESS_KEY],
+		   const unsigned char address[4])
 {
 	key[0] = 4;
 	memcpy(key + 1, address, 4);
 	return address[0] != 127;
 }
 
-static bool key_v6(unsigned char key[9], const struct in6_addr *address)
+static bool key_v6(unsigned char key[RD_ADDRESS_KEY],
+		   const struct in6_addr *address)
 {
 	if (IN6_IS_ADDR_V4MAPPED(address))
 		return key_v4(key, address->s6_addr + 12);
@@ -175,10 +178,10 @@ static bool key_v6(unsigned char key[9], const struct in6_addr *address)
 	return !IN6_IS_ADDR_LOOPBACK(address);
 }
 
-/* False where it is not to be counted. */
-static bool make_key(unsigned char key[9], const struct sockaddr *peer)
+bool rd_address_key(unsigned char key[RD_ADDRESS_KEY],
+		    const struct sockaddr *peer)
 {
-	memset(key, 0, 9);
+	memset(key, 0, RD_ADDRESS_KEY);
 	if (peer->sa_family == AF_INET) {
 		struct sockaddr_in in;
 
@@ -197,12 +200,12 @@ static bool make_key(unsigned char key[9], const struct sockaddr *peer)
 int rd_address_enter(struct rd_addresses *all, const struct sockaddr *peer,
 		     struct rd_address **address_out)
 {
-	unsigned char key[9];
+	unsigned char key[RD_ADDRESS_KEY];
 	struct rd_map_node *node;
 	struct rd_address *a;
 
 	*address_out = NULL;
-	if (!make_key(key, peer))
+	if (!rd_address_key(key, peer))
 		return RD_OK;
 	node =
 	    rd_map_get(&all->map, (struct rd_slice){(char *)key, sizeof(key)});

@@ -69,15 +69,22 @@ bool rd_waiter_waits(const struct rd_waiter *w);
 struct rd_addresses;
 struct rd_address; /* one that connections come from */
 
+#define RD_ADDRESS_KEY 9
+
+/* What an address counts by: of IPv6 its first 64 bits, which one household
+ * has.  False for loopback, and for what is neither IPv4 nor IPv6: these are
+ * not to be counted. */
+bool rd_address_key(unsigned char key_out[RD_ADDRESS_KEY],
+		    const struct sockaddr *peer);
+
 /* max: connections of an address, above which it is crowded; at least 1. */
 struct rd_addresses *rd_addresses_new(size_t max);
 /* All connections must have left. */
 void rd_addresses_free(struct rd_addresses **all);
 /*
- * One connection more comes from this peer.  An IPv6 address counts by its
- * first 64 bits, which one household has.  RD_ELIMIT where it already has
- * twice what it may: then it does not come in.  address_out is NULL for
- * loopback, and for what is neither IPv4 nor IPv6: these are not counted.
+ * One connection more comes from this peer.  RD_ELIMIT where its address
+ * already has twice what it may: then it does not come in.  address_out is NULL
+ * where it is not counted.
  */
 RD_MUST_CHECK int rd_address_enter(struct rd_addresses *all,
 				   const struct sockaddr *peer,

@@ -94,7 +94,7 @@ static void ops_metrics(void *arg, struct rd_buf *out)
 	RD_PUBLISHER_COUNTERS(X)
 #undef X
 	GAUGE("asks_waiting", "questions that wait for handlers",
-	      rd_asks_count(rd_events_asks(g->events)));
+	      rd_events_asking(g->events));
 	rd_events_metrics(g->events, out, add_counter);
 #undef GAUGE
 #undef COUNTER

@@ -43,7 +43,7 @@ struct parcel {
 };
 
 void rd_outbox_init(struct rd_outbox *o, struct rd_publisher *publisher,
-		    const struct rd_socket *socket, const struct rd_config *cfg,
+		    struct rd_socket *socket, const struct rd_config *cfg,
 		    rd_outbox_fn *fn, void *arg)
 {
 	*o = (struct rd_outbox){.publisher = publisher,
@@ -73,7 +73,8 @@ void rd_outbox_fini(struct rd_outbox *o)
 
 bool rd_outbox_full(const struct rd_outbox *o)
 {
-	return o->count >= COUNT_MAX || o->bytes >= BYTES_MAX;
+	return o->count >= COUNT_MAX || o->bytes >= BYTES_MAX ||
+	       rd_socket_is_full(o->socket);
 }
 
 /* ---- how fast ---- */
@@ -299,15 +300,11 @@ static enum rd_fault send_asked(struct rd_outbox *o, struct rd_slice channel,
 				const struct rd_message *msg, uint64_t tag,
 				const char **why_out)
 {
-	const struct rd_occasion occasion = {.event = RD_ON_PUBLISH,
-					     .socket = o->socket->number,
-					     .from = o->socket->from,
-					     .channel = channel,
-					     .message = msg};
+	const struct rd_occasion occasion = {
+	    .event = RD_ON_PUBLISH, .channel = channel, .message = msg};
 	struct parcel *p = parcel_new(o, msg->payload.len, tag);
 	enum rd_fault fault =
-	    rd_ask_put(rd_events_asks(o->socket->events), &occasion, on_answer,
-		       p, &p->ask, why_out);
+	    rd_socket_put(o->socket, &occasion, on_answer, p, &p->ask, why_out);
 
 	if (fault != RD_FAULT_NONE) {
 		parcel_free(p);

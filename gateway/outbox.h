@@ -31,7 +31,7 @@ typedef void rd_outbox_fn(void *arg, uint64_t tag,
 
 struct rd_outbox {
 	struct rd_publisher *publisher; /* borrowed */
-	const struct rd_socket *socket; /* borrowed: whose it is */
+	struct rd_socket *socket;       /* borrowed: whose it is */
 	const struct rd_config *cfg;    /* borrowed */
 	rd_outbox_fn *fn;
 	void *arg;
@@ -45,7 +45,7 @@ struct rd_outbox {
 };
 
 void rd_outbox_init(struct rd_outbox *o, struct rd_publisher *publisher,
-		    const struct rd_socket *socket, const struct rd_config *cfg,
+		    struct rd_socket *socket, const struct rd_config *cfg,
 		    rd_outbox_fn *fn, void *arg);
 /* fn is not called any more. */
 void rd_outbox_fini(struct rd_outbox *o);

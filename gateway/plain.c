@@ -283,14 +283,11 @@ static const struct rd_socket_ops socket_ops = {
 /* Handlers that may have let it into the channel hear that it leaves. */
 static void plain_left(struct rd_plain *p)
 {
-	const struct rd_occasion occasion = {.event = RD_ON_UNSUBSCRIBE,
-					     .socket = p->socket.number,
-					     .from = p->socket.from,
-					     .channel =
-						 rd_buf_slice(&p->channel)};
+	const struct rd_occasion occasion = {
+	    .event = RD_ON_UNSUBSCRIBE, .channel = rd_buf_slice(&p->channel)};
 
 	if (p->known)
-		rd_asks_tell(rd_events_asks(p->socket.events), &occasion);
+		rd_socket_tell(&p->socket, &occasion);
 }
 
 static void on_closed(void *arg)
@@ -342,7 +339,7 @@ struct rd_plain *rd_plain_new(struct rd_plains *plains, struct rd_conn *conn,
 	rd_waiter_init(&p->patience);
 	rd_task_init(&p->ended, plain_leave, p);
 	rd_waiter_init(&p->slowed);
-	rd_socket_join(&p->socket, env->events, &socket_ops, p);
+	rd_socket_join(&p->socket, env->events, conn, &socket_ops, p);
 	rd_feed_init(&p->feed, env->feeds, conn, wish->codec, &feed_ops, p);
 	return p;
 }

@@ -51,11 +51,8 @@ static void on_subscribe_answer(void *arg, const struct rd_answer *answer)
 /* It is let in: may it subscribe? */
 static void plain_ask_subscribe(struct rd_plain *p)
 {
-	const struct rd_occasion occasion = {.event = RD_ON_SUBSCRIBE,
-					     .socket = p->socket.number,
-					     .from = p->socket.from,
-					     .channel =
-						 rd_buf_slice(&p->channel)};
+	const struct rd_occasion occasion = {
+	    .event = RD_ON_SUBSCRIBE, .channel = rd_buf_slice(&p->channel)};
 	enum rd_fault fault;
 	const char *why;
 
@@ -64,8 +61,8 @@ static void plain_ask_subscribe(struct rd_plain *p)
 		plain_begin(p);
 		return;
 	}
-	fault = rd_ask_put(rd_events_asks(p->socket.events), &occasion,
-			   on_subscribe_answer, p, &p->ask, &why);
+	fault = rd_socket_put(&p->socket, &occasion, on_subscribe_answer, p,
+			      &p->ask, &why);
 	if (fault != RD_FAULT_NONE)
 		plain_refuse(p, fault, why);
 	else
@@ -95,8 +92,8 @@ static void plain_ask_connect(struct rd_plain *p,
 		plain_ask_subscribe(p);
 		return;
 	}
-	fault = rd_socket_ask(&p->socket, p->conn, req, "", protocol,
-			      on_connect_answer, p, &p->ask, &why);
+	fault = rd_socket_ask(&p->socket, req, "", protocol, on_connect_answer,
+			      p, &p->ask, &why);
 	if (fault != RD_FAULT_NONE)
 		plain_refuse(p, fault, why);
 }

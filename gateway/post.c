@@ -261,7 +261,7 @@ static struct post *post_new(struct rd_posts *posts, struct rd_conn *conn,
 	p->conn = conn;
 	rd_buf_addslice(&p->channel, channel);
 	rd_buf_adds(&p->headers, headers);
-	rd_socket_join(&p->socket, posts->env.events, &socket_ops, p);
+	rd_socket_join(&p->socket, posts->env.events, conn, &socket_ops, p);
 	rd_outbox_init(&p->outbox, posts->env.publisher, &p->socket,
 		       posts->env.cfg, on_published, p);
 	posts->count++;
@@ -305,8 +305,8 @@ void rd_post_open(struct rd_posts *posts, struct rd_conn *conn,
 	rd_conn_await(conn, req, &conn_ops, p);
 	if (!rd_socket_must_ask(&p->socket))
 		return;
-	fault = rd_socket_ask(&p->socket, conn, req, "", NULL,
-			      on_connect_answer, p, &p->ask, &why);
+	fault = rd_socket_ask(&p->socket, req, "", NULL, on_connect_answer, p,
+			      &p->ask, &why);
 	if (fault != RD_FAULT_NONE)
 		post_fail(p, fault, why);
 }

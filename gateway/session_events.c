@@ -60,12 +60,10 @@ static void forget(struct rd_session *s, struct rd_map_node *node, bool tell)
 {
 	struct known *k = rd_map_item(node, struct known, node);
 	const struct rd_occasion occasion = {.event = RD_ON_UNSUBSCRIBE,
-					     .socket = s->socket.number,
-					     .from = s->socket.from,
 					     .channel = node->key};
 
 	if (tell)
-		rd_asks_tell(rd_events_asks(s->socket.events), &occasion);
+		rd_socket_tell(&s->socket, &occasion);
 	rd_map_remove(&s->known, node);
 	rd_buf_fini(&k->channel);
 	free(k);
@@ -144,9 +142,8 @@ void rd_session_ask_connect(struct rd_session *s,
 			    const char *protocol)
 {
 	const char *why;
-	enum rd_fault fault =
-	    rd_socket_ask(&s->socket, s->conn, req, s->name, protocol,
-			  on_greeted, s, &s->greeting, &why);
+	enum rd_fault fault = rd_socket_ask(&s->socket, req, s->name, protocol,
+					    on_greeted, s, &s->greeting, &why);
 
 	if (fault != RD_FAULT_NONE)
 		turn_away(s, fault, why);
@@ -180,8 +177,7 @@ static struct asking *ask(struct rd_session *s, const struct rd_request *req,
 	rd_list_init(&a->link);
 	rd_list_push(list, &a->link);
 	s->asking++;
-	fault = rd_ask_put(rd_events_asks(s->socket.events), occasion, fn, a,
-			   &a->ask, &why);
+	fault = rd_socket_put(&s->socket, occasion, fn, a, &a->ask, &why);
 	if (fault == RD_FAULT_NONE)
 		return a;
 	asking_free(a);
@@ -236,8 +232,6 @@ void rd_session_ask_subscribe(struct rd_session *s,
 			      const struct rd_request *req, bool foreign)
 {
 	const struct rd_occasion occasion = {.event = RD_ON_SUBSCRIBE,
-					     .socket = s->socket.number,
-					     .from = s->socket.from,
 					     .channel = req->channel};
 	struct asking *a =
 	    ask(s, req, &occasion, &s->subscribing, on_subscribe_answer);
@@ -306,8 +300,6 @@ static void on_call_answer(void *arg, const struct rd_answer *answer)
 void rd_session_call(struct rd_session *s, const struct rd_request *req)
 {
 	const struct rd_occasion occasion = {.event = RD_ON_CALL,
-					     .socket = s->socket.number,
-					     .from = s->socket.from,
 					     .channel = req->channel,
 					     .message = &req->message};
 
@@ -406,7 +398,8 @@ void rd_session_events_init(struct rd_session *s)
 	rd_list_init(&s->calling);
 	rd_list_init(&s->early);
 	rd_map_init(&s->known);
-	rd_socket_join(&s->socket, s->sessions->env.events, &socket_ops, s);
+	rd_socket_join(&s->socket, s->sessions->env.events, s->conn,
+		       &socket_ops, s);
 }
 
 void rd_session_events_fini(struct rd_session *s)

@@ -16,8 +16,6 @@
 
 #include <stdlib.h>
 
-#define ASKING_MAX 1000 /* requests of a client that handlers decide on */
-
 static const struct rd_config *config(const struct rd_session *s)
 {
 	return s->sessions->env.cfg;
@@ -32,7 +30,7 @@ static bool is_behind(const struct rd_session *s)
 /* Is so much under way that it should wait? */
 static bool is_busy(const struct rd_session *s)
 {
-	return s->asking >= ASKING_MAX ||
+	return rd_socket_is_full(&s->socket) ||
 	       (s->desk != NULL && (rd_outbox_full(&s->desk->outbox) ||
 				    rd_histories_full(&s->desk->histories)));
 }

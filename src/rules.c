@@ -26,9 +26,8 @@ struct rule {
 struct rd_rules {
 	struct rule *items; /* owned; count of them */
 	size_t count;
-	size_t rates;         /* of them, with a rate */
-	char *events;         /* owned; "" for none */
-	enum rd_who call_who; /* who answers a call that no rule names */
+	size_t rates; /* of them, with a rate */
+	char *events; /* owned; "" for none */
 };
 
 static const char *const who_names[] = {
@@ -208,8 +207,7 @@ static int read_rule(struct reading *r)
 		return complain(r, "expected a channel or a pattern (* ? "
 				   "[abc]) first");
 	r->rule->pattern = rd_strndup(word.data, word.len);
-	r->rule->who[RD_DEED_CALL] =
-	    r->handlers ? RD_WHO_HANDLER : RD_WHO_NOBODY;
+	r->rule->who[RD_DEED_CALL] = RD_WHO_NOBODY;
 	r->rule->terms = no_terms;
 	while (err == RD_OK && (word = take_word(&at)).len > 0)
 		err = read_term(r, word);
@@ -225,7 +223,6 @@ int rd_rules_parse(const struct rd_strings *lines, const char *events,
 	bool handlers = events[0] != '\0';
 
 	rules->events = rd_strdup(events);
-	rules->call_who = handlers ? RD_WHO_HANDLER : RD_WHO_NOBODY;
 	rules->items = rd_new_array(struct rule, (size_t)lines->count);
 	for (int i = 0; i < lines->count; i++) {
 		struct rule *rule = &rules->items[i];
@@ -281,7 +278,7 @@ enum rd_who rd_rules_who(const struct rd_rules *rules, enum rd_deed deed,
 	rule = find_rule(rules, channel);
 	if (rule != NULL)
 		return rule->who[deed];
-	return deed == RD_DEED_CALL ? rules->call_who : RD_WHO_ANYONE;
+	return deed == RD_DEED_CALL ? RD_WHO_NOBODY : RD_WHO_ANYONE;
 }
 
 const struct rd_terms *rd_rules_terms(const struct rd_rules *rules,

@@ -8,8 +8,8 @@
  * WHO is anyone, handler (a worker is asked, through the channel that `events`
  * names) or nobody.  The first rule whose pattern matches holds, also for what
  * it does not name: that is then as without any rule, so anyone subscribes and
- * publishes, and calls go to the handler where there is one.  A call is always
- * answered by a handler, so call=anyone means the same as call=handler.
+ * publishes, and nobody calls.  A call is always answered by a handler, so
+ * call=anyone means the same as call=handler.
  *
  * HOW says what becomes of a subscriber that cannot keep up: catchup (it gets
  * everything later; the default), newest (it is given the newest message when

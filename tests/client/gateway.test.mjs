@@ -253,7 +253,7 @@ test('the client and a gateway', async t => {
 })
 
 test('the client, a gateway and a handler', async t => {
-  const daemon = await Daemon.start(t, '--events', 'ev')
+  const daemon = await Daemon.start(t, '--events', 'ev', '--rule', '* subscribe=anyone publish=anyone call=handler')
   const client = makeClient(t, { targets: daemon.url })
   await event(client, 'connect')
   // Answers by hand what stands in the channel of the events.

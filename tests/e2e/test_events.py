@@ -14,13 +14,15 @@ import pytest
 
 from events import EVENTS, Answerer
 from harness import REPO, eventually, holds, run as run_verb, xadd
+from test_limits import own_address
 from peer import BINARY, TEXT, Closed, Peer, Refused
 from test_protocol import like
 
 ALLOW = {"allow": "1"}
 RULES = ["--events", EVENTS, "--rule",
          "vip:* subscribe=handler publish=handler",
-         "--rule", "quiet:* subscribe=nobody publish=nobody call=nobody"]
+         "--rule", "quiet:* subscribe=nobody publish=nobody call=nobody",
+         "--rule", "* subscribe=anyone publish=anyone call=handler"]
 
 
 def refuse(reason="not you"):
@@ -470,7 +472,7 @@ def test_no_answer_in_time_is_a_refusal_with_timeout(run, server, worker,
 
 
 def test_questions_above_max_asks_are_refused_at_once(run, server, worker):
-    gateway = run.daemon(*RULES, "--max-asks", "2", redis=server)
+    gateway = run.daemon(*RULES, "--max-asks", "4", redis=server)
     client = run.client(gateway)
     worker.answers["call"] = None
     for n in range(2):
@@ -485,6 +487,101 @@ def test_questions_above_max_asks_are_refused_at_once(run, server, worker):
     client.reply(2)
     worker.answers["call"] = ALLOW
     client.ok("call", channel="c", data=3)
+
+
+def test_calls_leave_room_for_what_is_more_important(run, server, worker):
+    """20 questions in all: 10 calls, then publishes up to 15, subscribes up to
+    18, and connects up to 20."""
+    gateway = run.daemon(*RULES, "--connect", "handler", "--max-asks", "20",
+                         redis=server)
+    client = run.client(gateway)
+    for kind in ("call", "publish", "subscribe", "connect"):
+        worker.answers[kind] = None
+    waiting = 0
+    for do, most in (("call", 10), ("publish", 15), ("subscribe", 18)):
+        while waiting < most:
+            client.ask(do, channel=f"{'c' if do == 'call' else 'vip:'}{waiting}",
+                       **({} if do == "subscribe" else {"data": 1}))
+            waiting += 1
+        eventually(lambda: metric(gateway, "asks_waiting") == waiting)
+        error = client.error(do, channel="vip:x" if do != "call" else "x",
+                             **({} if do == "subscribe" else {"data": 1}))
+        assert error["code"] == "busy" and error["retry"] is True
+    for _ in range(2):
+        run.client(gateway, wait=False)
+    eventually(lambda: metric(gateway, "asks_waiting") == 20)
+    code, _, got = ended(run.client(gateway, wait=False))
+    assert code == 1013 and json.loads(got[0][1])["error"]["code"] == "busy"
+    assert metric(gateway, "ask_limits_total") == 4
+
+
+def test_one_connection_has_its_share_and_is_not_listened_to_above(
+        run, server, worker):
+    gateway = run.daemon(*RULES, "--max-asks-per-connection", "3",
+                         redis=server)
+    held = []
+    worker.answers["call"] = worker.answers["publish"] = held.append
+    client, other = run.client(gateway), run.client(gateway)
+    numbers = [client.ask("call", channel="c", data=n) for n in range(2)]
+    numbers += [client.ask("publish", channel="vip:s", data=n)
+                for n in range(20)]
+    eventually(lambda: len(held) == 3)
+    # Another one is not touched by it, and nothing of the first is refused.
+    number = other.ask("call", channel="c", data="other")
+    worker.wait("call", 3)
+    holds(lambda: metric(gateway, "asks_waiting") == 4, 0.2)
+    worker.answers["call"] = worker.answers["publish"] = ALLOW
+    for event in held[:]:
+        worker.write(event, ALLOW)
+    assert all("ok" in client.reply(n) for n in numbers)
+    assert other.reply(number)["ok"]
+    assert metric(gateway, "ask_shares_total") == 0
+
+
+def test_one_address_has_its_share(run, server, worker):
+    host = own_address()
+    gateway = run.daemon(*RULES, "--host", "0.0.0.0", "--insecure",
+                         "--max-asks-per-address", "5", redis=server)
+    worker.answers["call"] = None
+    clients = [run.client(gateway, host=host) for _ in range(3)]
+    for n in range(5):
+        clients[n % 3].ask("call", channel="c", data=n)
+    worker.wait("call", 5)
+    assert clients[2].error("call", channel="c", data=5)["code"] == "busy"
+    assert metric(gateway, "ask_shares_total") == 1
+    assert clients[2].error("subscribe", channel="vip:1")["code"] == "busy"
+    worker.answers["call"] = ALLOW
+    # Loopback is not counted.
+    assert run.client(gateway).ok("call", channel="c", data=6)
+    for n in range(1, 6):
+        worker.write(worker.wait("call", n), ALLOW)
+    eventually(lambda: metric(gateway, "asks_waiting") == 0)
+    assert clients[1].ok("call", channel="c", data=7)
+
+
+def test_crowd_of_callers_keeps_nobody_else_out(run, server, worker):
+    """Clients with default limits that ask for more than anybody answers."""
+    gateway = run.daemon(*RULES, "--connect", "handler", "--max-asks", "400",
+                         "--answer-timeout", "2s", redis=server)
+    crowd = [run.client(gateway) for _ in range(11)]
+    worker.answers["call"] = None
+    for client in crowd:
+        for n in range(300):
+            client.put({"do": "call", "channel": "c", "data": n})
+    eventually(lambda: metric(gateway, "ask_limits_total") > 0)
+    newcomer = run.client(gateway)
+    assert newcomer.ok("subscribe", channel="vip:new")
+    assert newcomer.ok("publish", channel="vip:new", data=1)
+
+
+def test_calls_are_closed_where_no_rule_opens_them(run, server, worker):
+    gateway = run.daemon("--events", EVENTS, "--rule",
+                         "vip:* publish=handler", redis=server)
+    client = run.client(gateway)
+    for where in ("c", "vip:1"):
+        error = client.error("call", channel=where, data=1)
+        assert error["code"] == "denied"
+    assert worker.kinds() == []
 
 
 # --- direct ------------------------------------------------------------------

@@ -392,8 +392,7 @@ def test_rules_that_ask_for_a_function_that_is_missing_are_refused(
 
 
 def test_function_that_returns_ok_allows(run, server, channel, part):
-    site = run.daemon(*through(channel), "--rule",
-                      "* publish=handler call=nobody",
+    site = run.daemon(*through(channel), "--rule", "* publish=handler",
                       "--handler", part, redis=server, workers=1)
     assert run.client(site).ok("publish", channel=channel, data=1)["offset"]
 

@@ -31,7 +31,7 @@ FLOORS = [
     ("B", "gateway", "public 0 1 2 A",
      "conn conn_impl conn_deflate conn_io conns channel channel_impl channel_read ring ring_impl ring_at look limits"),
     ("C", "gateway", "public 0 1 2 A B",
-     "subscription subscription_impl settle fetch fanout slow feeds history about asks stale mailbox events "
+     "subscription subscription_impl settle fetch fanout slow feeds history about asker asks stale mailbox events events_impl socket "
      "outbox session session_impl session_events session_flow sessions plain plain_impl plain_open post listener pages "
      "router ops overview"),
     ("D", "gateway", "public 0 1 2 A B C", "gateway gateway_impl drain metrics main"),

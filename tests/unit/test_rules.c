@@ -38,7 +38,7 @@ START_TEST(test_without_rules_anyone_subscribes_and_publishes)
 	ck_assert_int_eq(parse("ev", NULL, 0), RD_OK);
 	ck_assert_int_eq(who(RD_DEED_SUBSCRIBE, "a"), RD_WHO_ANYONE);
 	ck_assert_int_eq(who(RD_DEED_PUBLISH, "a"), RD_WHO_ANYONE);
-	ck_assert_int_eq(who(RD_DEED_CALL, "a"), RD_WHO_HANDLER);
+	ck_assert_int_eq(who(RD_DEED_CALL, "a"), RD_WHO_NOBODY);
 }
 END_TEST
 
@@ -58,7 +58,7 @@ START_TEST(test_the_first_rule_that_matches_holds)
 	ck_assert_int_eq(who(RD_DEED_CALL, "room:vip"), RD_WHO_NOBODY);
 	ck_assert_int_eq(who(RD_DEED_SUBSCRIBE, "room:1"), RD_WHO_ANYONE);
 	ck_assert_int_eq(who(RD_DEED_PUBLISH, "room:1"), RD_WHO_HANDLER);
-	ck_assert_int_eq(who(RD_DEED_CALL, "room:1"), RD_WHO_HANDLER);
+	ck_assert_int_eq(who(RD_DEED_CALL, "room:1"), RD_WHO_NOBODY);
 	ck_assert_int_eq(who(RD_DEED_SUBSCRIBE, "b7"), RD_WHO_NOBODY);
 	ck_assert_int_eq(who(RD_DEED_SUBSCRIBE, "b77"), RD_WHO_ANYONE);
 	ck_assert_int_eq(who(RD_DEED_CALL, "pay"), RD_WHO_HANDLER);
