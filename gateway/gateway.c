@@ -10,6 +10,7 @@
  */
 #include "gateway/gateway_impl.h"
 #include "src/activation.h"
+#include "src/agree.h"
 #include "src/keys.h"
 #include "src/log.h"
 #include "src/mem.h"
@@ -18,13 +19,14 @@
 
 #include <stdlib.h>
 
+#define AGREE_MS    5000
 #define PATIENCE_MS 1000 /* for Redis, until clients are let in without it */
 
 bool rd_gateway_is_ready(const struct rd_gateway *g)
 {
 	return !g->router.draining && rd_doorbell_is_up(g->doorbell) &&
 	       rd_redis_is_up(g->pages) && rd_redis_is_up(g->publish) &&
-	       g->meta.epoch[0] != '\0';
+	       g->meta.epoch[0] != '\0' && g->agreed;
 }
 
 /* Whoever connects before Redis has answered would be told that it does not,
@@ -47,6 +49,62 @@ static void look_ready(struct rd_gateway *g)
 }
 
 /* ---- Redis ---- */
+
+/* While it runs: one that was told otherwise meanwhile says so, and goes on, so
+ * that gateways can be replaced one after the other. */
+static void on_still_agreed(void *arg, int err, const char *why)
+{
+	struct rd_gateway *g = arg;
+	bool differs = err == RD_ECONFIG;
+
+	rd_timer_start(&g->agree, AGREE_MS);
+	if (err != RD_OK && !differs)
+		return; /* the link has told of it */
+	if (differs && !g->differs)
+		rd_log(RD_LOG_ERROR, "gateway.rules", "why=%s", why);
+	g->differs = differs;
+}
+
+static void on_agreed(void *arg, int err, const char *why)
+{
+	struct rd_gateway *g = arg;
+
+	if (g->agreed) {
+		on_still_agreed(g, err, why);
+		return;
+	}
+	rd_timer_start(&g->agree, AGREE_MS);
+	if (err != RD_OK) {
+		rd_log(RD_LOG_ERROR, "gateway.rules", "why=%s", why);
+		if (err == RD_ECONFIG) {
+			g->status = RD_EXIT_CONFIG;
+			rd_loop_stop(g->loop);
+		}
+		return;
+	}
+	g->agreed = true;
+	/* It was a wish for once: what others replace later stands. */
+	g->proc->cfg.replace_rules = false;
+	look_ready(g);
+}
+
+/* Writes what is not there. */
+static void agree(struct rd_gateway *g)
+{
+	/* Where the link is down, publish_up() comes. */
+	(void)!rd_agree_join(g->publish, &g->proc->cfg, on_agreed, g);
+}
+
+static void on_agree_timer(void *arg)
+{
+	struct rd_gateway *g = arg;
+
+	if (!g->agreed)
+		agree(g);
+	else if (rd_agree_ask(g->publish, &g->proc->cfg, on_still_agreed, g) !=
+		 RD_OK)
+		rd_timer_start(&g->agree, AGREE_MS);
+}
 
 static void on_meta(void *arg, int err, const struct rd_meta *meta,
 		    const char *why)
@@ -91,6 +149,7 @@ static void doorbell_down(void *arg, const char *why)
 static void doorbell_flushed(void *arg)
 {
 	ask_meta(arg);
+	agree(arg);
 }
 
 static const struct rd_doorbell_ops doorbell_ops = {
@@ -114,6 +173,7 @@ static void publish_up(void *arg)
 
 	rd_script_load(g->publish);
 	rd_publisher_up(g->publisher);
+	agree(g);
 	rd_events_up(g->events);
 	look_ready(g);
 }
@@ -295,6 +355,7 @@ int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 	g->proc = proc;
 	rd_drain_init(g);
 	rd_timer_init(&g->patience, loop, let_in, g);
+	rd_timer_init(&g->agree, loop, on_agree_timer, g);
 	err = rd_activation_take(&g->sockets, why);
 	if (err == RD_OK)
 		err =
@@ -328,6 +389,7 @@ void rd_gateway_free(struct rd_gateway **gateway)
 		return;
 	rd_timer_stop(&g->drain.tick);
 	rd_timer_stop(&g->patience);
+	rd_timer_stop(&g->agree);
 	rd_ops_close(&g->ops);
 	rd_overview_close(&g->overview);
 	rd_listener_close(&g->listener);
@@ -372,4 +434,9 @@ void rd_gateway_reload(struct rd_gateway *g)
 		       rd_buf_text(&why));
 	}
 	rd_buf_fini(&why);
+}
+
+int rd_gateway_status(const struct rd_gateway *g)
+{
+	return g->status;
 }

@@ -26,6 +26,8 @@ RD_MUST_CHECK int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 void rd_gateway_drain(struct rd_gateway *gateway, bool others);
 /* Reads the certificate again; the old one stays where that fails. */
 void rd_gateway_reload(struct rd_gateway *gateway);
+/* The exit status, once the loop has stopped. */
+int rd_gateway_status(const struct rd_gateway *gateway);
 void rd_gateway_free(struct rd_gateway **gateway);
 
 #endif

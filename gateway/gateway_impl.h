@@ -54,7 +54,11 @@ struct rd_gateway {
 	struct rd_overview *overview; /* NULL without an ops port */
 	struct rd_keeper *keeper;
 	struct rd_node *node;
-	struct rd_meta meta; /* epoch is "" before Redis was reached */
+	struct rd_meta meta;   /* epoch is "" before Redis was reached */
+	bool agreed;           /* on the rules, with all other gateways */
+	bool differs;          /* others keep to other rules by now */
+	struct rd_timer agree; /* asks again */
+	int status;            /* with which it ends */
 	int sockets; /* that were handed over; 0: it has one of its own */
 	struct rd_timer patience; /* until clients are let in */
 	struct rd_drain drain;

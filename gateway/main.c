@@ -60,6 +60,7 @@ int main(int argc, char **argv)
 	rd_proc_watch(&proc, loop);
 	if (rd_gateway_open(loop, &proc, &gateway, &why) == RD_OK) {
 		run(loop, gateway);
+		status = rd_gateway_status(gateway);
 		rd_gateway_free(&gateway);
 	} else {
 		rd_log(RD_LOG_ERROR, "gateway.failed", "why=%s",

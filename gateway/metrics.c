@@ -29,6 +29,16 @@ static void add_counter(struct rd_buf *out, const char *name, const char *help,
 	rd_ops_metric(out, full, "counter", help, value);
 }
 
+static void add_rules(const struct rd_gateway *g, struct rd_buf *out)
+{
+	rd_ops_metric(out, "rules_differ", "gauge",
+		      "1: other gateways keep to other rules", g->differs);
+	rd_ops_metric(out, "asks_waiting", "gauge",
+		      "questions that wait for handlers",
+		      rd_events_asking(g->events));
+	rd_events_metrics(g->events, out, add_counter);
+}
+
 static void ops_metrics(void *arg, struct rd_buf *out)
 {
 	struct rd_gateway *g = arg;
@@ -93,9 +103,7 @@ static void ops_metrics(void *arg, struct rd_buf *out)
 #define X(name, help) COUNTER(#name, help, p.name);
 	RD_PUBLISHER_COUNTERS(X)
 #undef X
-	GAUGE("asks_waiting", "questions that wait for handlers",
-	      rd_events_asking(g->events));
-	rd_events_metrics(g->events, out, add_counter);
+	add_rules(g, out);
 #undef GAUGE
 #undef COUNTER
 	rd_overview_add(g->overview, out);

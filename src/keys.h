@@ -9,6 +9,7 @@
  *	<prefix>:team:<team>		zset: live workers, score = expiry (ms)
  *	<prefix>:teams			zset: every team, score = last beat (ms)
  *	<prefix>:conf:<team>		hash: what it consumes, what is paused
+ *	<prefix>:rules			string: what clients may do
  *	<prefix>:slots:<team>		hash: slot -> token and owner
  *	<prefix>:roll:<team>		counter: workers that came and went
  *	<prefix>:dead:<team>		stream: dead letters

@@ -9,6 +9,7 @@
  * Not here: waiting for a Redis that comes later.  At a start an operator
  * wants to know; once started, outages are waited out (redis.c).
  */
+#include "src/agree.h"
 #include "src/ask.h"
 #include "src/keys.h"
 #include "src/meta.h"
@@ -303,6 +304,18 @@ static void on_opinion(void *arg, int err, const char *why)
 	rd_buf_adds(o->text, why);
 }
 
+static void on_rules(void *arg, int err, const char *why)
+{
+	struct opinion *o = arg;
+
+	o->given = true;
+	o->err = err;
+	if (err != RD_OK && err != RD_ECONFIG)
+		rd_buf_adds(o->text, "what the gateways have agreed on cannot "
+				     "be read: ");
+	rd_buf_adds(o->text, why);
+}
+
 /* What a team has agreed on, where workers are to join it. */
 static bool check_team(struct probing *p, const struct rd_config *cfg)
 {
@@ -321,6 +334,28 @@ static bool check_team(struct probing *p, const struct rd_config *cfg)
 	if (p->lost)
 		rd_buf_adds(&p->text, rd_strerror(err));
 	return tell(p, "team",
+		    err == RD_OK ? RD_PREFLIGHT_OK : RD_PREFLIGHT_BAD,
+		    is_lost(err) ? RD_EXIT_UNAVAILABLE : RD_EXIT_CONFIG);
+}
+
+/* What gateways have agreed on, where some are to join them. */
+static bool check_rules(struct probing *p)
+{
+	struct opinion o = {.text = &p->text};
+	int err;
+
+	if (p->cfg->gateways == 0 || p->lost)
+		return true;
+	rd_buf_clear(&p->text);
+	err = rd_agree_ask(rd_ask_link(p->ask), p->cfg, on_rules, &o);
+	if (err == RD_OK)
+		err = rd_ask_wait(p->ask, &o.given, PROBE_MS);
+	if (err == RD_OK)
+		err = o.err;
+	p->lost = !o.given;
+	if (p->lost)
+		rd_buf_adds(&p->text, rd_strerror(err));
+	return tell(p, "rules",
 		    err == RD_OK ? RD_PREFLIGHT_OK : RD_PREFLIGHT_BAD,
 		    is_lost(err) ? RD_EXIT_UNAVAILABLE : RD_EXIT_CONFIG);
 }
@@ -356,7 +391,7 @@ bool rd_preflight_redis(const struct rd_config *cfg, rd_finding_fn *fn,
 		go_on = check_server(&p) && check_cluster(&p) &&
 			check_settings(&p) && check_torn(&p) &&
 			check_tracking(&p) && check_layout(&p) &&
-			check_teams(&p);
+			check_rules(&p) && check_teams(&p);
 	rd_ask_close(&p.ask);
 	rd_buf_fini(&p.text);
 	return go_on;

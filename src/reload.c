@@ -77,6 +77,8 @@ static void on_changed(void *arg, const char *name)
 		add_name(&plan->kept, name);
 		return;
 	}
+	plan->rules |= !strcmp(name, "rule") || !strcmp(name, "connect") ||
+		       !strcmp(name, "events");
 	/* A number is no setting of any child. */
 	plan->gateways |=
 	    strcmp(rd_config_group(name), "Workers") != 0 && !is_number(name);
@@ -85,7 +87,10 @@ static void on_changed(void *arg, const char *name)
 void rd_reload_plan(struct rd_reload *plan, struct rd_config *old,
 		    struct rd_config *fresh)
 {
+	/* Other rules in the file of a gateway that runs are meant, for all. */
+	fresh->replace_rules |= old->replace_rules;
 	rd_config_diff(old, fresh, on_changed, plan);
+	fresh->replace_rules |= plan->rules;
 	keep(old, fresh);
 }
 

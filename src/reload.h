@@ -14,6 +14,7 @@
 
 struct rd_reload {
 	bool gateways;         /* their settings have changed: replace them */
+	bool rules;            /* what clients may do is something else */
 	struct rd_buf changed; /* names of what has, separated by commas */
 	struct rd_buf kept;    /* of those, the ones that need a restart */
 };

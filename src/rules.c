@@ -304,3 +304,13 @@ unsigned rd_rules_asks(const struct rd_rules *rules)
 				asks |= 1u << deed;
 	return asks;
 }
+
+void rd_rules_normal(const char *line, struct rd_buf *out)
+{
+	struct rd_slice word;
+
+	for (size_t from = out->len; (word = take_word(&line)).len > 0;) {
+		rd_buf_adds(out, out->len > from ? " " : "");
+		rd_buf_addslice(out, word);
+	}
+}

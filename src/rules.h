@@ -46,6 +46,8 @@ RD_MUST_CHECK int rd_rules_parse(const struct rd_strings *lines,
 				 const char *events,
 				 struct rd_rules **rules_out,
 				 struct rd_buf *why);
+/* Appends a line with one blank between its words and none around them. */
+void rd_rules_normal(const char *line, struct rd_buf *out);
 void rd_rules_free(struct rd_rules **rules);
 /* Who decides; for a call never RD_WHO_ANYONE. */
 enum rd_who rd_rules_who(const struct rd_rules *rules, enum rd_deed deed,

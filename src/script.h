@@ -36,6 +36,7 @@
 	X(REPORT, "report")                                                    \
 	X(RESCUE, "rescue")                                                    \
 	X(REVIVE, "revive")                                                    \
+	X(RULES, "rules")                                                      \
 	X(SHARE, "share")                                                      \
 	X(STALE, "stale")                                                      \
 	X(START, "start")                                                      \

@@ -146,12 +146,14 @@ def server(run_once):
 
 @pytest.fixture(autouse=True)
 def new_teams(request):
-    """What a team of this name consumed in an earlier test on the Redis that
-    a file shares is forgotten: here it begins anew."""
+    """What a team of this name consumed, and what clients might do, in an
+    earlier test on the Redis that a file shares is forgotten: here it begins
+    anew."""
     if "server" in request.fixturenames:
         client = request.getfixturevalue("server").client()
-        for key in client.scan_iter("*:conf:*"):
-            client.delete(key)
+        for pattern in ("*:conf:*", "*:rules"):
+            for key in client.scan_iter(pattern):
+                client.delete(key)
         client.close()
 
 

@@ -120,7 +120,7 @@ def test_without_events_calls_are_denied(run, site):
 @pytest.fixture(scope="module")
 def guarded(run_once, server):
     """connect = handler."""
-    return run_once.daemon(*RULES, "--connect", "handler",
+    return run_once.daemon(*RULES, "--connect", "handler", "--replace-rules",
                            "--answer-timeout", "1s", redis=server)
 
 

@@ -317,7 +317,7 @@ RULES = ["--events", EVENTS, "--connect", "handler",
 
 @pytest.fixture(scope="module")
 def ruled(run_once, server):
-    return run_once.daemon(*RULES, redis=server)
+    return run_once.daemon(*RULES, "--replace-rules", redis=server)
 
 
 def test_rules_hold(ruled, worker, run, store):

@@ -21,7 +21,7 @@ FLOORS = [
      "loop pollset tickets tls wire connect reply reply_reader pending redis redis_io "
      "redis_greet redis_link ask script stream "
      "holders trim keeper keeper_impl keeper_due keeper_scan keeper_expire keeper_dead "
-     "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc activation team fleet census metrics"),
+     "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc activation team agree fleet census metrics"),
     ("3", "src", "public 0 1 2",
      "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald nodelock repair preflight preflight_handler preflight_redis reload "
      "supervisor supervisor_redis supervisor_signals supervisor_state cli cli_fleet main cmd_*"),
