@@ -265,7 +265,7 @@ struct rd_events *rd_events_new(const struct rd_events_env *env)
 	struct rd_events *ev = rd_new(struct rd_events);
 	const struct rd_config *cfg = env->cfg;
 	struct rd_buf why = RD_BUF_INIT;
-	int err = rd_rules_parse(&cfg->rule, cfg->events, &ev->rules, &why);
+	int err = rd_rules_parse(cfg, &ev->rules, &why);
 
 	assert(err == RD_OK); /* rd_config_check() has read them */
 	rd_buf_fini(&why);

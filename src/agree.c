@@ -37,6 +37,7 @@ static void add_rules(struct rd_buf *out, const struct rd_config *cfg)
 
 	add_line(out, "events", cfg->events);
 	add_line(out, "connect", cfg->connect);
+	add_line(out, "rule-default", cfg->rule_default);
 	for (int i = 0; i < cfg->rule.count; i++) {
 		rd_buf_clear(&rule);
 		rd_rules_normal(cfg->rule.items[i], &rule);

@@ -319,7 +319,7 @@ static bool check_events(const struct rd_config *cfg, struct rd_buf *why)
 			    cfg->events);
 		return false;
 	}
-	err = rd_rules_parse(&cfg->rule, cfg->events, &rules, why);
+	err = rd_rules_parse(cfg, &rules, why);
 	rd_rules_free(&rules);
 	return err == RD_OK;
 }

@@ -2,16 +2,16 @@
 /*
  * glob.c -- patterns of channel names; see glob.h.
  *
- * A pattern is a row of items: a star, or something that takes one byte.  The
- * matcher never calls itself: where an item does not fit, it goes back to the
- * latest star and lets that take one byte more.  To go back further would be
- * in vain, since whatever an earlier star could take, the later one can take
- * as well.  So a pattern of many stars costs a product, not a power.
+ * A pattern is a row of items: a star, or something that takes one character.
+ * The matcher never calls itself: where an item does not fit, it goes back to
+ * the latest star and lets that take one character more.  To go back further
+ * would be in vain, since whatever an earlier star could take, the later one
+ * can take as well.  So a pattern of many stars costs a product, not a power.
  *
  * What Redis does with broken patterns is done here, too: a bracket that is
- * never closed ends with the pattern, a backslash at the end is itself.  One
- * thing differs: a star alone matches the empty text.  No channel has that
- * name.
+ * never closed ends with the pattern, a backslash at the end is itself.  Two
+ * things differ: Redis takes bytes for characters, and there a star alone does
+ * not match the empty text.  No channel has that name.
  */
 #include "src/glob.h"
 #include "src/utf8.h"
@@ -21,27 +21,25 @@ static unsigned char byte_at(struct rd_slice s, size_t at)
 	return (unsigned char)s.data[at];
 }
 
-/* One member of a class, at pattern[*at]: a byte, or a range.  Moves *at
+/* One member of a class, at pattern[*at]: a character, or a range.  Moves *at
  * behind it; does it hold c? */
-static bool member_has(struct rd_slice pattern, size_t *at, unsigned char c)
+static bool member_has(struct rd_slice pattern, size_t *at, uint32_t c)
 {
-	unsigned char low = byte_at(pattern, *at), high = low;
-	size_t left = pattern.len - *at;
+	bool escaped = byte_at(pattern, *at) == '\\' && pattern.len - *at >= 2;
+	uint32_t low, high;
 
-	if (low == '\\' && left >= 2) {
-		*at += 2;
-		return c == byte_at(pattern, *at - 1);
+	*at += escaped;
+	low = high = rd_utf8_take(pattern, at);
+	if (!escaped && pattern.len - *at >= 2 &&
+	    byte_at(pattern, *at) == '-') {
+		*at += 1;
+		high = rd_utf8_take(pattern, at);
 	}
-	if (left >= 3 && byte_at(pattern, *at + 1) == '-') {
-		high = byte_at(pattern, *at + 2);
-		*at += 2;
-	}
-	*at += 1;
 	return low <= high ? c >= low && c <= high : c >= high && c <= low;
 }
 
 /* A class whose first member is at pattern[*at]; moves *at behind its ']'. */
-static bool class_has(struct rd_slice pattern, size_t *at, unsigned char c)
+static bool class_has(struct rd_slice pattern, size_t *at, uint32_t c)
 {
 	bool none = *at < pattern.len && byte_at(pattern, *at) == '^';
 	bool has = false;
@@ -57,25 +55,22 @@ static bool class_has(struct rd_slice pattern, size_t *at, unsigned char c)
 
 /* The item at pattern[*at], which is no star: does it take c?  Moves *at
  * behind it. */
-static bool item_takes(struct rd_slice pattern, size_t *at, unsigned char c)
+static bool item_takes(struct rd_slice pattern, size_t *at, uint32_t c)
 {
-	unsigned char p = byte_at(pattern, *at);
+	uint32_t p = rd_utf8_take(pattern, at);
 
-	*at += 1;
 	if (p == '?')
 		return true;
 	if (p == '[')
 		return class_has(pattern, at, c);
-	if (p == '\\' && *at < pattern.len) {
-		p = byte_at(pattern, *at);
-		*at += 1;
-	}
+	if (p == '\\' && *at < pattern.len)
+		p = rd_utf8_take(pattern, at);
 	return p == c;
 }
 
 bool rd_glob_match(struct rd_slice pattern, struct rd_slice text)
 {
-	size_t at = 0, i = 0;
+	size_t at = 0, i = 0, next;
 	size_t star = 0, taken = 0; /* behind the star; where its text ends */
 	bool starred = false;
 
@@ -86,14 +81,16 @@ bool rd_glob_match(struct rd_slice pattern, struct rd_slice text)
 			starred = true;
 			continue;
 		}
+		next = i;
 		if (i < text.len && at < pattern.len &&
-		    item_takes(pattern, &at, byte_at(text, i))) {
-			i++;
+		    item_takes(pattern, &at, rd_utf8_take(text, &next))) {
+			i = next;
 			continue;
 		}
 		if (!starred || taken >= text.len)
 			return false;
-		i = ++taken;
+		(void)rd_utf8_take(text, &taken);
+		i = taken;
 		at = star;
 	}
 	return true;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * glob.h -- patterns of channel names, with the meaning that Redis gives them.
+ * glob.h -- patterns of channel names, in the notation of Redis.
  *
- *	*	any bytes, also none	?	any one byte
- *	[abc]	one of these bytes	[a-c]	one of a range
- *	[^abc]	one byte that is none of these
- *	\x	the byte x itself, also within brackets
+ *	*	any characters, also none	?	any one character
+ *	[abc]	one of these characters		[a-c]	one of a range
+ *	[^abc]	one character that is none of these
+ *	\x	the character x itself, also within brackets
  *
- * Bytes, not characters: é is two of them, so ? stands for half of it, and in
- * brackets it is two bytes to choose from.
+ * Characters of UTF-8: é is one of them, though it is two bytes.  Ranges go by
+ * their numbers in Unicode.
  *
  * A channel whose name holds one of * ? [ is written as a pattern that
  * only it matches: a[*]b.
@@ -28,8 +28,9 @@ bool rd_glob_is_pattern(struct rd_slice text);
 /* May it be configured?  1 to 255 bytes of UTF-8, no control characters; each
  * [ has its ] with something between, and no backslash is the last byte. */
 bool rd_glob_valid(struct rd_slice pattern);
-/* Any bytes are allowed on both sides; takes no more steps than the product of
- * their lengths. */
+/* Any bytes are allowed on both sides; bytes that are not UTF-8 are
+ * characters of their own.  Takes no more steps than the product of their
+ * lengths. */
 bool rd_glob_match(struct rd_slice pattern, struct rd_slice text);
 
 #endif

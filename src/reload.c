@@ -78,7 +78,7 @@ static void on_changed(void *arg, const char *name)
 		return;
 	}
 	plan->rules |= !strcmp(name, "rule") || !strcmp(name, "connect") ||
-		       !strcmp(name, "events");
+		       !strcmp(name, "events") || !strcmp(name, "rule-default");
 	/* A number is no setting of any child. */
 	plan->gateways |=
 	    strcmp(rd_config_group(name), "Workers") != 0 && !is_number(name);

@@ -12,6 +12,7 @@
 #include "src/glob.h"
 #include "src/mem.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define RATE_MAX    1000000
@@ -47,8 +48,9 @@ static const struct rd_terms no_terms = {.max_message = SIZE_MAX};
 /* What a rule is read into. */
 struct reading {
 	const char *line;
-	bool handlers; /* there are some to ask */
-	unsigned seen; /* a bit for each row of keys */
+	bool handlers;      /* there are some to ask */
+	enum rd_who unsaid; /* what holds for deeds that it does not name */
+	unsigned seen;      /* a bit for each row of keys */
 	struct rule *rule;
 	struct rd_buf *why;
 };
@@ -62,14 +64,19 @@ static int find(struct rd_slice word, const char *const *names, int count)
 	return -1;
 }
 
-/* The next word between blanks; empty at the end. */
+/* The next word between blanks; empty at the end.  A blank behind a backslash
+ * is one of its letters, as in any pattern. */
 static struct rd_slice take_word(const char **at)
 {
 	struct rd_slice word;
+	const char *p;
 
 	*at += strspn(*at, " \t");
-	word = (struct rd_slice){*at, strcspn(*at, " \t")};
-	*at += word.len;
+	for (p = *at; *p != '\0' && *p != ' ' && *p != '\t'; p++)
+		if (*p == '\\' && p[1] != '\0')
+			p++;
+	word = (struct rd_slice){*at, (size_t)(p - *at)};
+	*at = p;
 	return word;
 }
 
@@ -207,6 +214,8 @@ static int read_rule(struct reading *r)
 		return complain(r, "expected a channel or a pattern (* ? "
 				   "[abc]) first");
 	r->rule->pattern = rd_strndup(word.data, word.len);
+	r->rule->who[RD_DEED_SUBSCRIBE] = r->unsaid;
+	r->rule->who[RD_DEED_PUBLISH] = r->unsaid;
 	r->rule->who[RD_DEED_CALL] = RD_WHO_NOBODY;
 	r->rule->terms = no_terms;
 	while (err == RD_OK && (word = take_word(&at)).len > 0)
@@ -216,31 +225,41 @@ static int read_rule(struct reading *r)
 	return err;
 }
 
-int rd_rules_parse(const struct rd_strings *lines, const char *events,
-		   struct rd_rules **rules_out, struct rd_buf *why)
+int rd_rules_parse(const struct rd_config *cfg, struct rd_rules **rules_out,
+		   struct rd_buf *why)
 {
+	const struct rd_strings *lines = &cfg->rule;
 	struct rd_rules *rules = rd_new(struct rd_rules);
-	bool handlers = events[0] != '\0';
+	bool handlers = cfg->events[0] != '\0';
+	int unsaid = find(rd_slice_str(cfg->rule_default), who_names, 3);
 
-	rules->events = rd_strdup(events);
+	assert(unsaid >= 0); /* the option takes no other word */
+	rules->events = rd_strdup(cfg->events);
 	rules->items = rd_new_array(struct rule, (size_t)lines->count);
+	if (unsaid == RD_WHO_HANDLER && !handlers) {
+		rd_buf_adds(why, "rule-default: a handler can only be asked "
+				 "through a channel: give events");
+		goto fail;
+	}
 	for (int i = 0; i < lines->count; i++) {
 		struct rule *rule = &rules->items[i];
 		struct reading r = {.line = lines->items[i],
 				    .handlers = handlers,
+				    .unsaid = (enum rd_who)unsaid,
 				    .rule = rule,
 				    .why = why};
 
 		rules->count++;
-		if (read_rule(&r) != RD_OK) {
-			rd_rules_free(&rules);
-			return RD_ECONFIG;
-		}
+		if (read_rule(&r) != RD_OK)
+			goto fail;
 		if (rule->terms.rate > 0)
 			rule->terms.place = ++rules->rates;
 	}
 	*rules_out = rules;
 	return RD_OK;
+fail:
+	rd_rules_free(&rules);
+	return RD_ECONFIG;
 }
 
 void rd_rules_free(struct rd_rules **rules_p)

@@ -7,9 +7,10 @@
  *
  * WHO is anyone, handler (a worker is asked, through the channel that `events`
  * names) or nobody.  The first rule whose pattern matches holds, also for what
- * it does not name: that is then as without any rule, so anyone subscribes and
- * publishes, and nobody calls.  A call is always answered by a handler, so
- * call=anyone means the same as call=handler.
+ * it does not name: to subscribe and publish may then who rule-default says, as
+ * a rule is nobody, and nobody may call.  Without a rule anyone subscribes and
+ * publishes.  A call is always answered by a handler, so call=anyone means the
+ * same as call=handler.  A blank in PATTERN is written "\ ".
  *
  * HOW says what becomes of a subscriber that cannot keep up: catchup (it gets
  * everything later; the default), newest (it is given the newest message when
@@ -39,11 +40,10 @@ struct rd_terms {
 struct rd_rules;
 
 /*
- * lines: as configured; events: the channel, "" for none; both are copied.
- * RD_ECONFIG with a sentence in why that names the rule.
+ * Of rule, rule-default and events, which are copied.  RD_ECONFIG with a
+ * sentence in why that names the rule.
  */
-RD_MUST_CHECK int rd_rules_parse(const struct rd_strings *lines,
-				 const char *events,
+RD_MUST_CHECK int rd_rules_parse(const struct rd_config *cfg,
 				 struct rd_rules **rules_out,
 				 struct rd_buf *why);
 /* Appends a line with one blank between its words and none around them. */

@@ -78,6 +78,29 @@ bool rd_utf8_feed(struct rd_utf8 *u, struct rd_slice bytes)
 	return true;
 }
 
+uint32_t rd_utf8_take(struct rd_slice text, size_t *at)
+{
+	const unsigned char *p = (const unsigned char *)text.data + *at;
+	struct rd_utf8 u = {0};
+	uint32_t code = *p;
+
+	if (*p < 0x80) {
+		*at += 1;
+		return code;
+	}
+	if (!lead(&u, *p) || text.len - *at <= u.need ||
+	    !rd_utf8_valid(
+		(struct rd_slice){text.data + *at, (size_t)u.need + 1})) {
+		*at += 1;
+		return RD_UTF8_BYTE + code;
+	}
+	code &= 0x3fu >> u.need;
+	for (unsigned i = 1; i <= u.need; i++)
+		code = code << 6 | (p[i] & 0x3fu);
+	*at += (size_t)u.need + 1;
+	return code;
+}
+
 bool rd_utf8_valid(struct rd_slice bytes)
 {
 	struct rd_utf8 u = {0};

@@ -28,6 +28,11 @@ static inline bool rd_utf8_done(const struct rd_utf8 *u)
 {
 	return u->need == 0;
 }
+/* What rd_utf8_take() says of a byte that begins no character. */
+#define RD_UTF8_BYTE 0x110000u
+/* The character at text[*at], which is below its length; moves *at behind it. A
+ * byte that begins none is taken alone, as RD_UTF8_BYTE plus its value. */
+uint32_t rd_utf8_take(struct rd_slice text, size_t *at);
 /* Is the whole of it UTF-8? */
 bool rd_utf8_valid(struct rd_slice bytes);
 /* Is there a control character in it: U+0000 to U+001F, U+007F to U+009F? */

@@ -86,7 +86,7 @@ static int judge_events(const struct rd_config *cfg, const struct rd_handler *h,
 
 	if (*cfg->events == '\0' || !consumes(cfg, rd_slice_str(cfg->events)))
 		return RD_OK;
-	if (rd_rules_parse(&cfg->rule, cfg->events, &rules, why) != RD_OK)
+	if (rd_rules_parse(cfg, &rules, why) != RD_OK)
 		return RD_ECONFIG;
 	asks = rd_rules_asks(rules);
 	rd_rules_free(&rules);

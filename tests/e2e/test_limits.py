@@ -176,7 +176,8 @@ def test_plain_client_above_the_rate_is_slowed_and_loses_nothing(run, server,
 def test_rule_limits_the_rate_and_the_size_in_its_channels(run, server,
                                                            channel):
     site = run.daemon("--rule", "calm:* rate=2 max-message=100",
-                      "--rule", "small max-message=100", redis=server)
+                      "--rule", "small max-message=100",
+                      "--rule-default", "anyone", redis=server)
     client = run.client(site)
     for i in range(2):
         client.ok("publish", channel=f"calm:{i}", data=i)
@@ -407,7 +408,8 @@ def flood(store, channel, count, size=4000):
 
 
 def test_slow_newest_goes_on_with_the_newest_message(run, server):
-    site = run.daemon("--rule", "price:* slow=newest", redis=server)
+    site = run.daemon("--rule", "price:* slow=newest", "--rule-default",
+                      "anyone", redis=server)
     store = server.client()
     slow = run.client(site, rcvbuf=4096)
     good = run.client(site)
@@ -437,7 +439,8 @@ def test_slow_newest_goes_on_with_the_newest_message(run, server):
 
 
 def test_slow_newest_still_gives_what_is_asked_for(run, server):
-    site = run.daemon("--rule", "price:* slow=newest", redis=server)
+    site = run.daemon("--rule", "price:* slow=newest", "--rule-default",
+                      "anyone", redis=server)
     ids = flood(server.client(), "price:old", 400)
     late = run.client(site, rcvbuf=4096)
     late.ok("subscribe", channel="price:old", offset="0")
@@ -446,7 +449,8 @@ def test_slow_newest_still_gives_what_is_asked_for(run, server):
 
 
 def test_slow_close_says_to_come_back_later(run, server):
-    site = run.daemon("--rule", "log:* slow=close", redis=server)
+    site = run.daemon("--rule", "log:* slow=close", "--rule-default",
+                      "anyone", redis=server)
     store = server.client()
     slow, good = run.client(site, rcvbuf=4096), run.client(site)
     for c in (slow, good):

@@ -4,16 +4,19 @@ nothing is said."""
 import json
 import re
 import signal
+from urllib.parse import quote
 
 import pytest
 
+import sse
 from harness import eventually, free_ports
 from harness import run as run_verb
+from peer import Refused
 
 A = ["--events", "ev", "--rule", "room:*  subscribe=handler\tpublish=nobody"]
-A_TEXT = ("events = ev; connect = anyone; "
+A_TEXT = ("events = ev; connect = anyone; rule-default = nobody; "
           "rule = room:* subscribe=handler publish=nobody")
-NONE_TEXT = "events = ; connect = anyone"
+NONE_TEXT = "events = ; connect = anyone; rule-default = nobody"
 
 
 def check(server, *args):
@@ -50,7 +53,7 @@ def test_second_gateway_without_the_rules_is_refused(run, server, store):
     # Blanks do not matter, the order of rules does.
     assert check(server, "--events", "ev", "--rule",
                  " room:* subscribe=handler publish=nobody ")[0] == 0
-    for other in (A + ["--connect", "handler"], ["--events", "other", *A[2:]],
+    for other in (A + ["--connect", "handler"], A + ["--rule-default", "anyone"], ["--events", "other", *A[2:]],
                   A + ["--rule", "x subscribe=nobody"]):
         assert check(server, *other)[0] == 78
     assert stored(store) == A_TEXT
@@ -153,3 +156,82 @@ def test_what_is_no_rules_is_said(server, store, what):
         store.xadd("rd:rules", {"a": "b"})
     status, finding = check(server, *A)
     assert status == 78 and "cannot be read" in finding["text"]
+
+
+# --- what a rule says, and what it does not ----------------------------------
+
+def may(run, site, channel):
+    """What a client may do there, as a set of words."""
+    client = run.client(site)
+    allowed = set()
+    for do, more in (("publish", {"data": 1}), ("subscribe", {}),
+                     ("history", {})):
+        answer = client.reply(client.ask(do, channel=channel, **more))
+        if "ok" in answer:
+            allowed.add(do)
+        else:
+            assert answer["error"]["code"] == "denied"
+    status, said = sse.post(site.port, quote(channel), "1")
+    assert status == (200 if "publish" in allowed else 403), said
+    for path in ("/ws/", "/sse/"):
+        try:
+            if path == "/ws/":
+                run.peer(site, path + quote(channel))
+                status = 200
+            else:
+                stream = run.add(sse.Stream(site.port, quote(channel)))
+                status = stream.status
+        except Refused as e:
+            status = e.status
+        assert status == (200 if "subscribe" in allowed else 403)
+    return allowed
+
+
+READ = {"subscribe", "history"}
+
+
+@pytest.mark.parametrize("default,unsaid", [
+    (None, False), ("nobody", False), ("anyone", True)])
+def test_what_a_rule_does_not_name_is_closed(run, server, default, unsaid):
+    site = run.daemon("--rule", "out:* subscribe=anyone", "--rule",
+                      "in:* publish=anyone", "--rule", "slow:* slow=newest",
+                      *(["--rule-default", default] if default else []),
+                      redis=server)
+    free = READ | {"publish"}
+    assert may(run, site, "out:1") == (free if unsaid else READ)
+    assert may(run, site, "in:1") == (free if unsaid else {"publish"})
+    assert may(run, site, "slow:1") == (free if unsaid else set())
+    assert may(run, site, "other") == free
+
+
+def test_default_can_be_the_handler(run, server):
+    status, _, err = run_verb("check", "--rule-default", "handler")
+    assert status == 78 and "rule-default" in err
+    site = run.daemon("--events", "ev", "--rule-default", "handler", "--rule",
+                      "a subscribe=anyone", "--answer-timeout", "50ms",
+                      redis=server)
+    client = run.client(site)
+    assert client.ok("subscribe", channel="a")
+    assert client.error("publish", channel="a", data=1)["code"] == "timeout"
+    assert client.error("call", channel="a", data=1)["code"] == "denied"
+
+
+@pytest.mark.parametrize("by_file", [False, True])
+def test_channels_with_blanks_and_other_letters_can_be_named(
+        run, server, tmp_path, by_file):
+    rules = [r"my\ room subscribe=anyone", r"caf? publish=nobody",
+             r"[äö]\ * publish=anyone"]
+    if by_file:
+        conf = tmp_path / "rd.conf"
+        conf.write_text("".join(f"rule = {r}\n" for r in rules), "utf-8")
+        args = ["--config", conf]
+    else:
+        args = [a for r in rules for a in ("--rule", r)]
+    site = run.daemon(*args, redis=server)
+    free = READ | {"publish"}
+    assert may(run, site, "my room") == READ
+    assert may(run, site, "my") == free
+    assert may(run, site, "café") == set()
+    assert may(run, site, "caf") == may(run, site, "cafés") == free
+    assert may(run, site, "ö 1") == {"publish"}
+    assert may(run, site, "é 1") == free

@@ -312,7 +312,7 @@ def test_origin_is_checked_and_told(run, server, channel):
 RULES = ["--events", EVENTS, "--connect", "handler",
          "--rule", "vip:* subscribe=handler publish=handler",
          "--rule", "quiet:* subscribe=nobody publish=nobody",
-         "--rule", "small:* max-message=10"]
+         "--rule", "small:* publish=anyone max-message=10"]
 
 
 @pytest.fixture(scope="module")
