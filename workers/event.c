@@ -199,17 +199,17 @@ static void answer_done(const struct rd_event_entry *e, struct rd_verdict *v)
 {
 	const struct rd_answer a = v->answer;
 	const struct rd_message *m = e->event.message;
+	bool allow = a.kind != RD_ANSWER_REFUSE && a.kind != RD_ANSWER_UNSAID;
 	struct words w = {.count = 0};
 
-	add_answer(&w, e,
-		   a.kind != RD_ANSWER_REFUSE && a.kind != RD_ANSWER_UNSAID);
+	add_answer(&w, e, allow);
 	if (a.kind == RD_ANSWER_UNSAID)
 		add(&w, "reason", rd_slice_str("no handler has allowed it"));
 	if (has_payload(e, &a) && a.keeps_type && m != NULL &&
 	    m->type.data != NULL)
 		add(&w, "type", m->type);
 	rd_verdict_post(v, e->gateway, w.items, w.count);
-	if (v->named && e->event.kind == RD_EVENT_CONNECT)
+	if (v->named && allow && e->event.kind == RD_EVENT_CONNECT)
 		rd_verdict_post_span(v, "from", v->from);
 	if (a.kind == RD_ANSWER_REFUSE)
 		rd_verdict_post_span(v, "reason", a.text);

@@ -212,6 +212,47 @@ START_TEST(test_done_is_allowed_as_the_handler_said)
 }
 END_TEST
 
+START_TEST(test_connect_says_who_it_is)
+{
+	struct rd_verdict v = {0};
+	struct entry e, other;
+	char name[RD_FROM_MAX + 1];
+
+	ck_assert(READ(&e, "event", "connect", "socket", "g/1", "ask", "9"));
+	ck_assert(READ(&other, "event", "call", "socket", "g/1", "ask", "9"));
+	ck_assert_int_eq(rd_verdict_identify(&v, S("é b")), RD_OK);
+	check_answer(&e, &v, NOT_ALLOWED);
+	rd_verdict_allow(&v);
+	check_answer(&e, &v, "g|op|answer|ask|9|allow|1");
+	ck_assert_int_eq(rd_verdict_identify(&v, S("alice")), RD_OK);
+	rd_verdict_allow(&v);
+	check_answer(&e, &v, "g|op|answer|ask|9|allow|1|from|alice");
+	ck_assert_int_eq(rd_verdict_identify(&v, S("alice")), RD_OK);
+	rd_verdict_allow(&v);
+	check_answer(&other, &v, "g|op|answer|ask|9|allow|1");
+	memset(name, 'x', sizeof(name));
+	ck_assert_int_eq(
+	    rd_verdict_identify(&v, (struct rd_slice){name, RD_FROM_MAX}),
+	    RD_OK);
+	ck_assert_int_eq(
+	    rd_verdict_identify(&v, (struct rd_slice){name, RD_FROM_MAX + 1}),
+	    RD_EINVAL);
+	ck_assert_int_eq(rd_verdict_identify(&v, S("")), RD_EINVAL);
+	ck_assert_int_eq(rd_verdict_identify(&v, S("a\nb")), RD_EINVAL);
+	ck_assert_int_eq(rd_verdict_identify(&v, S("\xff")), RD_EINVAL);
+	/* What it has shown does not stay among the dead letters. */
+	rd_verdict_clear(&v);
+	rd_verdict_dead(&v, S("why"));
+	{
+		struct rd_order dead = {.verb = RD_VERB_DEAD};
+
+		rd_event_settle(&e.event, &dead, &v);
+		ck_assert_int_eq(dead.verb, RD_VERB_DONE);
+	}
+	rd_verdict_fini(&v);
+}
+END_TEST
+
 START_TEST(test_call_has_a_reply)
 {
 	struct rd_verdict v = {0};
@@ -367,8 +408,8 @@ UNIT_MAIN("event", test_every_kind_is_read,
 	  test_what_is_no_event_is_a_message,
 	  test_half_valid_fields_are_left_out,
 	  test_what_comes_too_late_is_not_run,
-	  test_done_is_allowed_as_the_handler_said, test_call_has_a_reply,
-	  test_failure_is_a_refusal_and_not_repeated,
+	  test_done_is_allowed_as_the_handler_said, test_connect_says_who_it_is,
+	  test_call_has_a_reply, test_failure_is_a_refusal_and_not_repeated,
 	  test_event_that_nobody_waits_for_is_like_a_message,
 	  test_sockets_are_written_to,
 	  test_wrong_sockets_and_payloads_are_refused,

@@ -577,6 +577,33 @@ START_TEST(test_reason)
 }
 END_TEST
 
+static const struct {
+	const char *lines, *name, *value; /* NULL: there is none */
+} cookies[] = {
+    {"Cookie: a=1; b=2\r\n", "b", "2"},
+    {"cookie: a=1;b=2=3;b=4\r\n", "b", "2=3"},
+    {"Cookie: a=1\r\nX: b=9\r\nCookie:  b = 2 ; c\r\n", "b", "2"},
+    {"Cookie: ;;a;=;b=\r\n", "b", ""},
+    {"Cookie: ab=1; B=2\r\n", "b", NULL},
+    {"Cookie: b\r\n", "b", NULL},
+    {"Cookie:\r\n", "b", NULL},
+    {"", "b", NULL},
+};
+
+START_TEST(test_cookies)
+{
+	struct rd_http_request req = {
+	    .lines = {cookies[_i].lines, strlen(cookies[_i].lines)}};
+	struct rd_slice value;
+	bool found = rd_http_cookie(&req, cookies[_i].name, &value);
+
+	ck_assert_int_eq(found, cookies[_i].value != NULL);
+	if (found)
+		ck_assert_msg(rd_slice_is(value, cookies[_i].value), "%.*s",
+			      RD_SLICE_ARG(value));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("http");
@@ -595,6 +622,8 @@ int main(void)
 	tcase_add_test(rest, test_upgrade);
 	tcase_add_test(rest, test_unescape);
 	tcase_add_test(rest, test_query);
+	tcase_add_loop_test(rest, test_cookies, 0,
+			    sizeof(cookies) / sizeof(*cookies));
 	tcase_add_test(rest, test_switch);
 	tcase_add_test(rest, test_answer);
 	tcase_add_test(rest, test_reason);
