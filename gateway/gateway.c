@@ -19,8 +19,10 @@
 
 #include <stdlib.h>
 
-#define AGREE_MS    5000
-#define PATIENCE_MS 1000 /* for Redis, until clients are let in without it */
+#define AGREE_MS 5000
+/* Who comes before the rules are agreed on may come again. */
+#define COME_AGAIN_MS 2000
+#define PATIENCE_MS   1000 /* for Redis, until clients are let in without it */
 
 bool rd_gateway_is_ready(const struct rd_gateway *g)
 {
@@ -83,6 +85,7 @@ static void on_agreed(void *arg, int err, const char *why)
 		return;
 	}
 	g->agreed = true;
+	g->router.unruled = false;
 	/* It was a wish for once: what others replace later stands. */
 	g->proc->cfg.replace_rules = false;
 	look_ready(g);
@@ -293,6 +296,8 @@ static void open_clients(struct rd_gateway *g)
 				       .sessions = g->sessions,
 				       .plains = g->plains,
 				       .posts = g->posts,
+				       .unruled = true,
+				       .come_again_ms = COME_AGAIN_MS,
 				       .pages = g->files};
 }
 

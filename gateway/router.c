@@ -42,15 +42,26 @@ static bool has_prefix(struct rd_slice s, const char *prefix)
 	       !memcmp(s.data, prefix, strlen(prefix));
 }
 
-/* It came too late, or by a socket that is about to be closed. */
+static void count_sent_on(struct rd_router *r)
+{
+	if (r->draining)
+		r->counters.refused_draining++;
+	else
+		r->counters.refused_unruled++;
+}
+
+/* It came too early, too late, or by a socket that is about to be closed. */
 static void send_on(struct rd_router *r, struct rd_conn *conn)
 {
 	char extra[48];
 
-	r->counters.refused_draining++;
+	count_sent_on(r);
 	snprintf(extra, sizeof(extra), "Retry-After: %" PRIu64 "\r\n",
 		 (r->come_again_ms + 999) / 1000);
-	answer(conn, 503, "This gateway is going; try again.", extra);
+	answer(conn, 503,
+	       r->draining ? "This gateway is going; try again."
+			   : "Redis does not answer; try again.",
+	       extra);
 }
 
 /* The same for a stream of events: a browser never comes back after a 503. */
@@ -59,7 +70,7 @@ static void send_on_stream(struct rd_router *r, struct rd_conn *conn,
 {
 	struct rd_buf event = RD_BUF_INIT, headers = RD_BUF_INIT;
 
-	r->counters.refused_draining++;
+	count_sent_on(r);
 	rd_frame_event_start(&event, RD_ID_ZERO, r->come_again_ms);
 	if (rd_origin_allowed(&r->cfg->origin, req->origin, req->host))
 		rd_origin_headers(req->origin, &headers);
@@ -223,10 +234,10 @@ void rd_router_request(void *arg, struct rd_conn *conn,
 {
 	struct rd_router *r = arg;
 
-	if (r->draining && has_prefix(req->path, SSE_PREFIX) &&
+	if ((r->draining || r->unruled) && has_prefix(req->path, SSE_PREFIX) &&
 	    rd_slice_is(req->method, "GET")) {
 		send_on_stream(r, conn, req);
-	} else if (r->draining) {
+	} else if (r->draining || r->unruled) {
 		send_on(r, conn);
 	} else if (rd_conns_count(r->conns) > (size_t)r->cfg->max_connections) {
 		r->counters.refused_connections++;

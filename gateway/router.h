@@ -22,6 +22,7 @@
 	X(refused_crowded, "connections above max-per-address")                \
 	X(refused_full, "connections while max-buffers was reached")           \
 	X(refused_draining, "connections while it was going")                  \
+	X(refused_unruled, "connections before the rules were agreed on")      \
 	X(drained, "clients that were sent away because it was going")
 struct rd_router_counters {
 #define X(name, help) uint64_t name;
@@ -37,6 +38,7 @@ struct rd_router {
 	struct rd_plains *plains;
 	struct rd_posts *posts;
 	struct rd_pages *pages;
+	bool unruled;           /* what clients may do is not agreed on yet */
 	bool draining;          /* nobody is let in any more */
 	uint64_t come_again_ms; /* but told to try again after so long */
 	struct rd_router_counters counters;

@@ -121,6 +121,14 @@ def test_flushed_rules_come_back(run):
     assert site.http("/readyz")[0] == 200
 
 
+def knock(port, method, path, body=b""):
+    """(status, head, body), or None where nobody listens."""
+    try:
+        return sse.request(port, method, path, body)
+    except OSError:
+        return None
+
+
 def test_gateway_that_starts_without_redis_ends_when_it_disagrees(run):
     """start finds out beforehand; one that comes back during an outage does
     not."""
@@ -129,7 +137,18 @@ def test_gateway_that_starts_without_redis_ends_when_it_disagrees(run):
     with server.client() as store:
         store.set("rd:rules", "rule = * subscribe=nobody")
     server.crash()
-    site.kill_child("gateway")
+    old = site.kill_child("gateway")
+    eventually(lambda: site.child("gateway") != old)
+    # Before it has agreed, nobody may do anything.
+    path = "/sse/room:1"
+    status, head, _ = eventually(
+        lambda: knock(site.port, "POST", path, b"1"), 20)
+    assert status == 503 and "Retry-After: 2" in head
+    status, head, body = knock(site.port, "GET", path)
+    assert status == 200 and body.startswith(b"retry: ")
+    with pytest.raises(Refused) as refused:
+        run.client(site, wait=False)
+    assert refused.value.status == 503
     server.start()
     site.wait_event("child.parked", 30, role="gateway", status=78)
 
