@@ -194,7 +194,8 @@ static bool has_reply_to_come(const struct rd_lane *lane)
 {
 	const struct rd_source *s = &lane->source;
 
-	return lane->calling || lane->reading || s->taking || s->flying;
+	return lane->calling || lane->reading || lane->peeking || s->taking ||
+	       s->flying;
 }
 
 static bool may_claim(const struct rd_lane *lane)
