@@ -87,3 +87,26 @@ def test_what_is_emitted_waits_for_memory(redis_, store, fleet, full, consume):
     check_all(store, channels, range(50), ordered=consume == "c:*")
     assert not site.log.find("message.retry"), "waiting is no failed attempt"
     assert site.stop() == 0
+
+
+@pytest.mark.deadline(90)
+def test_team_that_stores_nothing_brings_memory_back(redis_, store, fleet,
+                                                     tmp_path):
+    """What it has finished is trimmed, and publishers may go on."""
+    make_known(store, ["c:0"])
+    notes = tmp_path / "notes"
+    site = fleet(redis_, 1, "--lease", "1s", "--maxlen", "10",
+                 handler=exec_handler("note", notes))
+    put(store, ["c:0"], [0])
+    eventually(lambda: is_done(store, ["c:0"]))
+    pid = site.kill_child("worker", 0, signal.SIGSTOP)
+    store.config_set("maxmemory", store.info("memory")["used_memory"] + (8 << 20))
+    count = 0
+    with pytest.raises(ResponseError, match="OOM|memory"):
+        for count in range(1, 1000):
+            put(store, ["c:0"], [count], text="x" * 64000)
+    os.kill(pid, signal.SIGCONT)
+    eventually(lambda: put(store, ["c:0"], [count], text="x" * 640000), 30)
+    eventually(lambda: is_done(store, ["c:0"]))
+    assert [json.loads(line)["data"]["n"] for line in notes.open("rb")] == \
+        list(range(count + 1))
