@@ -13,6 +13,8 @@
  *		handler did and what the worker makes of it; who gets it later
  *		takes "ms" milliseconds
  *	slow	takes "ms" milliseconds
+ *
+ * With {"n":7,"late":500} it is also emitted to late:c, 500 ms later.
  */
 #include <redistribute/handler.h>
 
@@ -61,6 +63,19 @@ static void obey(struct rd_context *ctx, const struct rd_delivery *d)
 		usleep((useconds_t)(number_of(ctx, "ms") * 1000));
 }
 
+/* n: what was emitted to the other channel. */
+static int emit_late(struct rd_context *ctx, const struct rd_delivery *d,
+		     struct rd_slice n, unsigned long ms)
+{
+	static const struct rd_slice no_type;
+	char channel[256];
+	int len = snprintf(channel, sizeof(channel), "late:%.*s",
+			   (int)d->channel.len, d->channel.data);
+
+	return rd_emit_later(ctx, (struct rd_slice){channel, (size_t)len},
+			     no_type, RD_ENC_JSON, n, ms);
+}
+
 static int numbers_message(void *state, struct rd_context *ctx,
 			   const struct rd_delivery *d)
 {
@@ -71,10 +86,13 @@ static int numbers_message(void *state, struct rd_context *ctx,
 				   (int)d->channel.len, d->channel.data);
 	int json_len =
 	    snprintf(json, sizeof(json), "{\"n\":%lu}", number_of(ctx, "n"));
+	struct rd_slice n = {json, (size_t)json_len};
+	unsigned long late = number_of(ctx, "late");
 	int err = rd_emit(ctx, (struct rd_slice){channel, (size_t)channel_len},
-			  no_type, RD_ENC_JSON,
-			  (struct rd_slice){json, (size_t)json_len});
+			  no_type, RD_ENC_JSON, n);
 
+	if (err == RD_OK && late > 0)
+		err = emit_late(ctx, d, n, late);
 	if (*us > 0)
 		usleep(*us);
 	obey(ctx, d);
