@@ -46,7 +46,8 @@ class Allowed:
         self.odd.setdefault(channel, set()).update(ids)
 
     def repeat(self, channel):
-        self.again.add(channel)
+        # What is emitted twice is taken twice by the next team.
+        self.again.update((channel, f"out:{channel}"))
 
     def may_lack(self, channel, offset):
         ms = key(offset)[0]
@@ -273,7 +274,7 @@ class Checker:
                     gaps.append((key(offset) if offset else (0, 0), end))
                     if not allowed.any_loss():
                         yield Violation("a gap is told where something is "
-                                        f"lost", f"{who}: {offset} to "
+                                        "lost", f"{who}: {offset} to "
                                         f"{more[0]}, and nothing was", True)
                     elif end < last or more[1]:
                         last = (0, 0)

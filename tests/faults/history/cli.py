@@ -3,11 +3,13 @@
 import argparse
 import os
 import random
+import signal
 import sys
 import time
 import traceback
 
 SHOWN = 5       # violations of one round
+SEEDS = 1 << 31
 
 
 def words():
@@ -22,9 +24,11 @@ def words():
     p.add_argument("--hours", type=float)
     p.add_argument("--build", help="build directory (RD_BUILD, build)")
     p.add_argument("--profile", default="all",
-                   help="one or several, by commas, in turns (default all)")
+                   help="one, or several by commas: the seed says which of "
+                   "them (default all)")
     p.add_argument("--seconds", type=float, help="of faults in each round, "
                    "where it should not be what the profile says")
+    p.add_argument("--faults", help="only these of the profile, by commas")
     p.add_argument("--keep-going", action="store_true",
                    help="do not end with the first failure")
     p.add_argument("--list", action="store_true", help="show the profiles")
@@ -67,6 +71,8 @@ def failure(round_, command):
 
 def main():
     args = words().parse_args()
+    # Told to end, it still ends what it has started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if args.build:
         os.environ["RD_BUILD"] = args.build
     from history import schedule        # reads RD_BUILD
@@ -77,19 +83,23 @@ def main():
         return 0
     names = args.profile.split(",")
     more = {"seconds": args.seconds} if args.seconds else {}
+    if args.faults is not None:
+        more["only"] = args.faults.split(",")
     seed = (args.seed if args.seed is not None
-            else random.SystemRandom().randrange(1, 1 << 31))
+            else random.SystemRandom().randrange(SEEDS))
     if args.plan:
-        for step in schedule.draw(schedule.Profile(names[0], **more), seed):
+        for step in schedule.draw(schedule.Profile(
+                names[seed % len(names)], **more), seed):
             print(step)
         return 0
     minutes = (args.hours or 0) * 60 + (args.minutes or 0)
     end = time.monotonic() + minutes * 60 if minutes else None
     progress, number, bad, longest = Progress(), 0, 0, 0.0
     while True:
-        name = names[number % len(names)]
+        name = names[seed % len(names)]
         command = f"tests/faults/history/run --profile {name} --seed {seed}"
         command += f" --seconds {args.seconds}" if args.seconds else ""
+        command += f" --faults {args.faults}" if args.faults else ""
         command += f" --build {args.build}" if args.build else ""
         progress.head = f"round {number + 1} {name} seed {seed}"
         round_, began = Round(name, seed, progress.say, **more), \
@@ -101,11 +111,7 @@ def main():
         took = time.monotonic() - began
         longest = max(longest, took)
         text = "FAILED" if round_.found else "ok"
-        if round_.profile.still and round_.checker:
-            text += (f"; the longest that a channel stood still: "
-                     f"{round_.checker.still_ms / 1000:.1f} s")
-        progress.line(f"{progress.head}: {text}, "
-                      f"{round_.world.publishers.count()} published, "
+        progress.line(f"{progress.head}: {text}, {round_.sums()}, "
                       f"{took:.0f} s")
         if round_.found:
             bad += 1

@@ -165,14 +165,14 @@ def forget(world, seconds):
 
 @fault(seconds(0.3, 3))
 def full(world, seconds):
-    world.store.config_set("maxmemory", 1 << 20)
+    world.hand.config_set("maxmemory", 1 << 20)
     yield seconds
-    world.store.config_set("maxmemory", 0)
+    world.hand.config_set("maxmemory", 0)
 
 
 @fault()
 def flush_scripts(world):
-    world.store.script_flush()
+    world.hand.script_flush()
     yield 0
 
 
@@ -181,12 +181,12 @@ def kill_clients(world, pick):
     """All of a type, or one."""
     if pick < 0.3:
         for kind in ("normal", "pubsub"):
-            world.store.execute_command("CLIENT", "KILL", "TYPE", kind)
+            world.hand.execute_command("CLIENT", "KILL", "TYPE", kind)
     else:
-        found = [c for c in world.store.client_list() if c["name"]]
+        found = [c for c in world.hand.client_list() if c["name"]]
         one = found[int(pick * len(found))]
         world.note(one["name"])
-        world.store.execute_command("CLIENT", "KILL", "ID", one["id"])
+        world.hand.execute_command("CLIENT", "KILL", "ID", one["id"])
     yield 0
 
 
@@ -243,17 +243,13 @@ def key_of(channel):
     return f"rd:ch:{channel}"
 
 
-def put_some(world, channel):
-    world.publishers.foreign_now(channel, 5)
-
-
 @fault(a_channel)
 def steal(world, channel):
-    """XREADGROUP with the team's name: what it takes is somebody's hands."""
-    put_some(world, channel)
-    taken = world.store.xreadgroup(TEAM, "intruder", {key_of(channel): ">"},
-                                   count=3)
-    world.allowed.out_of_turn(channel, [i.decode() for _, rows in taken
+    """XREADGROUP with the team's name: what it takes is in nobody's hands."""
+    taken = world.publishers.foreign_now(
+        channel, 3, lambda pipe: pipe.xreadgroup(
+            TEAM, "intruder", {key_of(channel): ">"}, count=100))
+    world.allowed.out_of_turn(channel, [i.decode() for _, rows in taken or ()
                                         for i, _ in rows])
     yield 0
 
@@ -261,10 +257,11 @@ def steal(world, channel):
 @fault(a_channel)
 def skip(world, channel):
     """XGROUP SETID $: what was not read yet is never handled."""
-    put_some(world, channel)
     before = world.group_at(channel)
-    world.store.xgroup_setid(key_of(channel), TEAM, "$")
-    world.allowed.out_of_turn(channel, world.ids_after(channel, before))
+    world.publishers.foreign_now(
+        channel, 3, lambda pipe: pipe.xgroup_setid(key_of(channel), TEAM, "$"))
+    world.allowed.out_of_turn(channel, world.ids_after(
+        channel, before, world.publishers.mine.attempts[-1].offset or "+"))
     yield 0
 
 
@@ -272,14 +269,14 @@ def skip(world, channel):
 def rewind(world, channel):
     """XGROUP SETID 0: all is handled again."""
     world.allowed.repeat(channel)
-    world.store.xgroup_setid(key_of(channel), TEAM, "0")
+    world.hand.xgroup_setid(key_of(channel), TEAM, "0")
     yield 0
 
 
 @fault(a_channel)
 def destroy(world, channel):
     world.allowed.repeat(channel)
-    world.store.xgroup_destroy(key_of(channel), TEAM)
+    world.hand.xgroup_destroy(key_of(channel), TEAM)
     yield 0
 
 
@@ -296,10 +293,10 @@ def trim(world, channel, keep):
 
 @fault(a_channel)
 def delete(world, channel):
-    put_some(world, channel)
-    last = world.store.xrevrange(key_of(channel), count=2)
+    world.publishers.foreign_now(channel, 5)
+    last = world.hand.xrevrange(key_of(channel), count=2)
     gone = [i.decode() for i, _ in last]
-    world.store.xdel(key_of(channel), *gone)
+    world.hand.xdel(key_of(channel), *gone)
     world.allowed.vanish(channel, gone)
     yield 0
 
@@ -307,7 +304,7 @@ def delete(world, channel):
 @fault()
 def flush_all(world):
     since = world.server_ms()
-    world.store.flushall()
+    world.hand.flushall()
     world.allowed.lose(0)
     time.sleep(0.002)   # ids of this millisecond may be of either side
     world.allowed.lost_until(max(since, world.server_ms()))

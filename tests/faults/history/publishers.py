@@ -91,22 +91,28 @@ class _Publisher(threading.Thread):
 
     # --- roads ---------------------------------------------------------------
 
-    def foreign(self, attempts):
-        """XADD by python3-redis."""
+    def foreign(self, attempts, then=None):
+        """XADD by python3-redis.  then(pipe): adds one command more, which
+        happens at the same moment; its answer is returned."""
         try:
             if self.client is None:
                 self.client = self.world.fleet.client()
-            pipe = self.client.pipeline(transaction=False)
+            pipe = self.client.pipeline(transaction=then is not None)
             for a in attempts:
                 pipe.xadd(channel_key(a.channel),
                           {"json": json.dumps(a.body())})
-            for a, got in zip(attempts, pipe.execute(raise_on_error=False)):
+            if then:
+                then(pipe)
+            answers = pipe.execute(raise_on_error=False)
+            for a, got in zip(attempts, answers):
                 if isinstance(got, bytes):
                     a.answered(got.decode())
                 elif isinstance(got, redis.ResponseError):
                     a.failed("unavailable")
+            return answers[-1]
         except (OSError, redis.RedisError):
             self.again()
+            return None
 
     def port(self):
         return self.chance.choice(self.world.fleet.ports())
@@ -183,8 +189,9 @@ class Publishers:
             if t.broken:
                 raise t.broken
 
-    def foreign_now(self, channel, count):
-        self.mine.foreign([self.mine.attempt(channel) for _ in range(count)])
+    def foreign_now(self, channel, count, then=None):
+        return self.mine.foreign(
+            [self.mine.attempt(channel) for _ in range(count)], then)
 
     def last_words(self, channels):
         self.mine.foreign([self.mine.attempt(c) for c in channels])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One round: a fleet, a load, the faults of a seed, then quiet and the
 judgement."""
+import collections
 import subprocess
 import tempfile
 import threading
@@ -30,7 +31,9 @@ class World:
         self.story = []                 # what was done, in words
         self.began = time.monotonic()
         self.fleet = Fleet(profile)
-        self.store = self.fleet.store.client(socket_timeout=3)
+        self.store = self.fleet.client()
+        # What a fault does with a Redis that is away must not stop the others.
+        self.hand = self.fleet.store.client(socket_timeout=1)
         self.publishers = Publishers(self)
         self.followers = Followers(self)
 
@@ -46,13 +49,13 @@ class World:
             seconds, micros = client.time()
         return seconds * 1000 + micros // 1000
 
-    def ids_after(self, channel, offset):
-        return [i.decode() for i, _ in self.store.xrange(
-            f"rd:ch:{channel}", f"({offset}")]
+    def ids_after(self, channel, offset, last="+"):
+        return [i.decode() for i, _ in self.hand.xrange(
+            f"rd:ch:{channel}", f"({offset}", last)]
 
     def group_at(self, channel):
         return next(g["last-delivered-id"].decode()
-                    for g in self.store.xinfo_groups(f"rd:ch:{channel}")
+                    for g in self.hand.xinfo_groups(f"rd:ch:{channel}")
                     if g["name"] == TEAM.encode())
 
 
@@ -63,7 +66,6 @@ class Round:
         self.steps = schedule.draw(self.profile, seed)
         self.say = say
         self.found = []         # violations
-        self.sums = ""
         self.logs = None        # where the logs of a failure are
         self.world = None
         self.checker = None
@@ -158,6 +160,17 @@ class Round:
                     world.tell("judged")
                     return sorted(found, key=lambda v: not v.final)
             time.sleep(0.25 if left < 1000 else 1)
+
+    def sums(self):
+        """What it was about, in figures."""
+        states = collections.Counter(
+            a.state for a in self.world.publishers.attempts())
+        text = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
+        text += f", {self.world.followers.count()} followed"
+        if self.profile.still and self.checker:
+            text += (", the longest that a channel stood still: "
+                     f"{self.checker.still_ms / 1000:.1f} s")
+        return text
 
     def save(self):
         """Keeps what is needed to understand a failure."""

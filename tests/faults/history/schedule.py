@@ -30,6 +30,7 @@ BASE = {
     "pause": (0.1, 1.5),    # seconds between two faults
     "faults": {},           # name -> weight
     "after": (),            # faults when all is quiet, then one message more
+    "only": None,           # names of faults: no others
     "persist": True,
     "config": {},           # CONFIG SET of Redis
     "still": False,         # print how long the longest channel stood still
@@ -71,8 +72,8 @@ PROFILES = {
         "divided": 2000, "shared": 0, "second": False, "gateways": 0,
         "roads": ("foreign",), "rate": 1500, "hot": 0.05, "nodes": 1,
         "workers": 3, "followers": 0, "streams": 0, "late": 0, "us": 0,
-        "pause": (0.5, 1.5), "seconds": 10,
-        "faults": {"scale": 3, "delay": 2}, "links": ("worker",),
+        "pause": (0.1, 0.7), "seconds": 12,
+        "faults": {"scale": 1, "delay": 2}, "links": ("worker",),
     },
     "late": {
         "about": "reads that arrive after their worker has begun anew",
@@ -110,6 +111,7 @@ PROFILES = {
         "nodes": 2, "workers": 4, "gateways": 0, "roads": ("foreign",),
         "rate": 1000, "hot": 0.02, "followers": 0, "streams": 0, "late": 0,
         "us": 0, "pause": (2.0, 2.0), "still": True,
+        "config": {"auto-aof-rewrite-percentage": "100"},
         "flags": {"lease": "2s", "discover": "2s", "drain-timeout": "4s"},
         "faults": {"scale_kill": 1}, "kinds": ("worker",) * 6 +
                   ("supervisor",) * 2 + ("redis",),
@@ -130,6 +132,10 @@ class Profile:
                       "gateway", "gateway.bell", "gateway.read", "supervisor")
         for key, value in {**BASE, **PROFILES[name], **more}.items():
             setattr(self, key, value)
+        if self.only is not None:
+            self.faults = {n: w for n, w in self.faults.items()
+                           if n in self.only}
+            self.after = tuple(n for n in self.after if n in self.only)
         self.flags = {**BASE["flags"], **self.flags}
         if not self.gateways:
             self.kinds = tuple(k for k in self.kinds if k != "gateway")
@@ -147,10 +153,12 @@ class Profile:
 
     @property
     def patience(self):
-        """Seconds without any progress after which something is stuck: a
-        sweep of the doorbell (every bell within a minute, four of them a second
-        at least), and a few leases on a busy machine."""
-        return min(60, self.divided / 4) + 4 * self.lease + 10
+        """Seconds without any progress after which something is stuck: a few
+        leases on a busy machine and, where words are lost, a sweep of the
+        doorbell (every bell within a minute, four of them a second)."""
+        deaf = {"deaf", "deaf_end"} & {*self.faults, *self.after}
+        sweep = min(60, self.divided / 4) if deaf else 0
+        return sweep + 4 * self.lease + 10
 
 
 class Step:
