@@ -36,7 +36,7 @@ def a_process(chance, profile):
 
 def a_link(chance, profile):
     return {"kind": chance.choice(profile.links),
-            "pick": None if chance.random() < 0.3 else chance.random()}
+            "pick": None if chance.random() < profile.wide else chance.random()}
 
 
 def seconds(low, high):
@@ -93,7 +93,7 @@ def late(world, kind, pick, more, after):
 
 @fault(both(a_link, seconds(1, 5), lambda chance, profile: {
     "way": chance.choice(("requests", "replies")),
-    "delay": 0.2 * chance.random() ** 2}))
+    "delay": chance.uniform(0.005, 0.2)}))
 def delay(world, kind, pick, way, seconds, delay):
     """Links overtake one another."""
     world.note(world.fleet.proxy.set(kind, pick, way, delay=delay))

@@ -109,6 +109,8 @@ class _Publisher(threading.Thread):
                     a.answered(got.decode())
                 elif isinstance(got, redis.ResponseError):
                     a.failed("unavailable")
+            if then and isinstance(answers[-1], redis.ResponseError):
+                raise LookupError(answers[-1])      # no group yet
             return answers[-1]
         except (OSError, redis.RedisError):
             self.again()

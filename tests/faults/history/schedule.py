@@ -27,6 +27,7 @@ BASE = {
     "followers": 3,         # clients; each follows some channels
     "follows": 8,
     "streams": 2,           # of server-sent events
+    "wide": 0.3,            # how often all links of a kind are hurt at once
     "pause": (0.1, 1.5),    # seconds between two faults
     "faults": {},           # name -> weight
     "after": (),            # faults when all is quiet, then one message more
@@ -72,8 +73,8 @@ PROFILES = {
         "divided": 2000, "shared": 0, "second": False, "gateways": 0,
         "roads": ("foreign",), "rate": 1500, "hot": 0.05, "nodes": 1,
         "workers": 3, "followers": 0, "streams": 0, "late": 0, "us": 0,
-        "pause": (0.1, 0.7), "seconds": 12,
-        "faults": {"scale": 1, "delay": 2}, "links": ("worker",),
+        "pause": (0.1, 0.7), "seconds": 12, "wide": 1,
+        "faults": {"scale": 1, "delay": 1}, "links": ("worker",),
     },
     "late": {
         "about": "reads that arrive after their worker has begun anew",
