@@ -34,10 +34,9 @@ class Allowed:
         self.again = set()      # channels that may be handled again
 
     def lose(self, since):
+        """The window; [1] is set when the loss is over."""
         self.windows.append([since, float("inf")])
-
-    def lost_until(self, ms):
-        self.windows[-1][1] = ms
+        return self.windows[-1]
 
     def vanish(self, channel, ids):
         self.gone.setdefault(channel, set()).update(ids)

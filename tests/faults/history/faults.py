@@ -9,7 +9,7 @@ just now it raises LookupError, or an error of Redis, and nothing happens.
 import signal
 import time
 
-from history.fleet import SECOND, TEAM
+from history.fleet import TEAM
 
 KNOWN = {}      # name -> (draw, do)
 
@@ -156,11 +156,16 @@ def freeze(world, seconds):
 @fault(lambda chance, profile: {"seconds": chance.uniform(0.05, 1.0)})
 def forget(world, seconds):
     """All that was written in the last second is lost."""
-    since, size = world.fleet.store.mark()
+    store = world.fleet.store
+    store.need()
+    since, size = store.mark()
     yield seconds
-    world.allowed.lose(since)
-    world.fleet.store.crash_and_forget(size)
-    world.allowed.lost_until(world.server_ms())
+    store.need()
+    if store.mark()[1] <= size:
+        raise LookupError("what it should forget is forgotten already")
+    window = world.allowed.lose(since)
+    store.crash_and_forget(size)
+    window[1] = world.server_ms()
 
 
 @fault(seconds(0.3, 3))
@@ -303,12 +308,8 @@ def delete(world, channel):
 
 @fault()
 def flush_all(world):
-    since = world.server_ms()
+    window = world.allowed.lose(0)
     world.hand.flushall()
-    world.allowed.lose(0)
     time.sleep(0.002)   # ids of this millisecond may be of either side
-    world.allowed.lost_until(max(since, world.server_ms()))
+    window[1] = world.server_ms()
     yield 0
-
-
-__all__ = ["KNOWN", "SECOND", "begin", "draw"]

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -115,6 +116,7 @@ class Fleet:
         self.proxy = None
         self.nodes = []
         self.stopped = set()    # pids that are stopped
+        self.verbs = []         # threads: an operator's words under way
         self.broken = []        # what has ended as nothing may end
         self.seen = {}          # Daemon -> how much of its log was looked at
 
@@ -185,8 +187,8 @@ class Fleet:
             node.kill(sig)
         else:
             harness.kill(pid, sig)
-        (self.stopped.add if sig == signal.SIGSTOP
-         else self.stopped.discard)(pid)
+        if sig == signal.SIGSTOP:
+            self.stopped.add(pid)
         return what, pid
 
     def resume(self, pid):
@@ -194,10 +196,18 @@ class Fleet:
             self.stopped.discard(pid)
             harness.kill(pid, signal.SIGCONT)
 
-    def verb(self, *words, deadline=15):
-        """An operator's verb, on the Redis itself."""
-        return harness.run(*words, deadline=deadline,
-                           env={"REDISTRIBUTE_TARGETS": self.store.uri})
+    def verb(self, *words):
+        """An operator's verb, on the Redis itself; it is not waited for,
+        because Redis may be away."""
+        self.verbs.append(threading.Thread(daemon=True, target=harness.run,
+            args=words, kwargs={
+                "deadline": 40,
+                "env": {"REDISTRIBUTE_TARGETS": self.store.uri}}))
+        self.verbs[-1].start()
+
+    def verbs_done(self):
+        while self.verbs:
+            self.verbs.pop().join()
 
     def ports(self):
         return [n.port for n in self.nodes if n.gateways]
@@ -210,6 +220,7 @@ class Fleet:
         self.store.ensure()
         with self.client() as client:
             client.config_set("maxmemory", 0)
+            self.verbs_done()
             paused = [f.decode().partition(":")[2]
                       for f in client.hkeys(f"rd:conf:{TEAM}")
                       if f.startswith(b"pause:")]
@@ -217,6 +228,7 @@ class Fleet:
         self.ready()
         for what in paused:
             self.verb("resume", "--team", TEAM, what)
+        self.verbs_done()
 
     def stop(self):
         """Orderly; what was not as it should be, in words."""

@@ -205,16 +205,14 @@ class _Proxy:
     def find(self, kind, pick):
         """Links of a kind: all, or the one that `pick` (0 to 1) points at."""
         found = sorted((link for link in self.links if link.name
-                        and not link.orphaned and KINDS[kind].search(link.name)),
+                        and not link.orphaned
+                        and KINDS[kind].search(link.name)),
                        key=lambda link: (link.name, link.born))
         if pick is None or not found:
             return found
         return [found[int(pick * len(found))]]
 
     # --- what can be asked for ----------------------------------------------
-
-    async def names(self):
-        return sorted(link.name for link in self.links)
 
     async def set(self, kind, pick, way, **what):
         """held, delay, dropping of one way of these links."""
