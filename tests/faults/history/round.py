@@ -153,7 +153,7 @@ class Round:
             self.say(f"waiting, {left} not handled")
             stuck = now - moved > self.profile.patience
             if left == 0 or stuck or now - moved > 3 or world.fleet.broken:
-                found = list(self.checker.violations())
+                found = self.checker.violations()
                 found += [Violation("nobody dies of itself", text, True)
                           for text in world.fleet.broken]
                 if not found or stuck or any(v.final for v in found):
@@ -167,6 +167,8 @@ class Round:
             a.state for a in self.world.publishers.attempts())
         text = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
         text += f", {self.world.followers.count()} followed"
+        if self.checker and self.checker.rate:
+            text += f", {self.checker.rate:.0f} commands a second when quiet"
         if self.profile.still and self.checker:
             text += (", the longest that a channel stood still: "
                      f"{self.checker.still_ms / 1000:.1f} s")
