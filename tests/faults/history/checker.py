@@ -14,7 +14,7 @@ from history.fleet import SECOND, TEAM, cpu_seconds
 
 PAGE = 2000             # replies of one pipeline
 CPU_MAX = 0.3           # of a processor, for one process when all is quiet
-COMMANDS_MAX = 600      # a second, of Redis, when all is quiet
+COMMANDS_MAX = 150      # a second, for each process, when all is quiet
 QUIET_WITHIN = 25       # seconds until it must be
 
 
@@ -370,13 +370,14 @@ class Checker:
         took = time.monotonic() - began
         self.rate = (commands() - count) / took
         # The sweep of the doorbell looks at every channel once a minute.
-        most = COMMANDS_MAX + len(self.inputs) / 5
+        most = COMMANDS_MAX * len(pids) + len(self.inputs) / 5
         found = [Violation("no process spins", f"{what} uses "
                            f"{(cpu_seconds(pid) - before[pid]) / took:.0%} of "
                            "a processor when all is quiet", True)
                  for what, pid in pids
                  if (cpu_seconds(pid) - before[pid]) / took > CPU_MAX]
         if self.rate > most:
-            found.append(Violation("no process spins", f"Redis runs {self.rate:.0f}"
-                                   " commands a second when all is quiet", True))
+            found.append(Violation(
+                "no process spins", f"Redis runs {self.rate:.0f} commands a "
+                "second when all is quiet", True))
         return found
