@@ -9,7 +9,7 @@ import pytest
 from harness import BUILD, PYTHON, clean_environment
 
 RUN = Path(__file__).with_name("history") / "run"
-PROFILES = "all,workers,gateways,handover,late,bell,second,foreign"
+PROFILES = "all,workers,gateways,handover,late,bell,second,full,foreign"
 
 
 @pytest.mark.deadline(330)

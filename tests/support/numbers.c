@@ -14,7 +14,8 @@
  *		takes "ms" milliseconds
  *	slow	takes "ms" milliseconds
  *
- * With {"n":7,"late":500} it is also emitted to late:c, 500 ms later.
+ * With {"n":7,"late":500} it is also emitted to late:c, 500 ms later; with
+ * {"n":7,"mute":1} nothing is emitted.
  */
 #include <redistribute/handler.h>
 
@@ -87,10 +88,12 @@ static int numbers_message(void *state, struct rd_context *ctx,
 	int json_len =
 	    snprintf(json, sizeof(json), "{\"n\":%lu}", number_of(ctx, "n"));
 	struct rd_slice n = {json, (size_t)json_len};
+	struct rd_slice to = {channel, (size_t)channel_len};
 	unsigned long late = number_of(ctx, "late");
-	int err = rd_emit(ctx, (struct rd_slice){channel, (size_t)channel_len},
-			  no_type, RD_ENC_JSON, n);
+	int err = RD_OK;
 
+	if (number_of(ctx, "mute") == 0)
+		err = rd_emit(ctx, to, no_type, RD_ENC_JSON, n);
 	if (err == RD_OK && late > 0)
 		err = emit_late(ctx, d, n, late);
 	if (*us > 0)

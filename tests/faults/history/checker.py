@@ -145,17 +145,21 @@ class Checker:
                                 f"there {times[a.channel, a.n]} times", True)
 
     def source(self, snapshot, channel):
-        """What went into a channel, in order: what is there, and what is not
-        there any more and was answered."""
+        """What went into a channel and must come out, in order: what is there,
+        and what is not there any more and was answered."""
         rows = dict(snapshot.streams[channel])
         if gone := self.world.allowed.gone.get(channel):
             for a in self.answered.get(channel, ()):
                 if a.offset in gone:
                     rows.setdefault(a.offset, a.n)
-        return sorted(rows.items(), key=lambda row: key(row[0]))
+        return sorted(((o, n) for o, n in rows.items()
+                       if (channel, n) not in self.mute),
+                      key=lambda row: key(row[0]))
 
     def handled(self, snapshot):
         self.answered = {}
+        self.mute = {(a.channel, a.n) for a in self.world.publishers.attempts()
+                     if "mute" in a.more}
         for a in self.world.publishers.attempts():
             if a.state == "answered":
                 self.answered.setdefault(a.channel, []).append(a)
@@ -234,7 +238,7 @@ class Checker:
     def delayed(self, snapshot):
         """Delayed emits: exactly once, too."""
         want = {(a.channel, a.n) for a in self.world.publishers.attempts()
-                if a.late}
+                if "late" in a.more}
         allowed = self.world.allowed
         for c in self.inputs:
             seen = set()

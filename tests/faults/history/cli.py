@@ -10,6 +10,7 @@ import traceback
 
 SHOWN = 5       # violations of one round
 SEEDS = 1 << 31
+EACH = 30       # seconds between two lines where there is no terminal
 
 
 def words():
@@ -38,19 +39,21 @@ def words():
 
 
 class Progress:
-    """One line that is written anew on a terminal; else nothing between
-    rounds."""
+    """One line that is written anew on a terminal; else a line at times."""
 
     def __init__(self):
         self.head = ""
         self.terminal = sys.stdout.isatty()
-        self.last = 0.0
+        self.last = time.monotonic()
 
     def say(self, text):
-        if self.terminal and time.monotonic() - self.last > 0.1:
-            self.last = time.monotonic()
-            sys.stdout.write(f"\r\033[K{self.head}: {text}"[:140])
-            sys.stdout.flush()
+        now = time.monotonic()
+        if now - self.last < (0.1 if self.terminal else EACH):
+            return
+        self.last = now
+        text = f"{self.head}: {text}"
+        print(f"\r\033[K{text[:140]}" if self.terminal else text,
+              end="" if self.terminal else "\n", flush=True)
 
     def line(self, text):
         if self.terminal:
@@ -106,6 +109,9 @@ def main():
             time.monotonic()
         try:
             round_.run()
+        except KeyboardInterrupt:
+            progress.line("ended")
+            return 130
         except Exception:
             traceback.print_exc()
         took = time.monotonic() - began

@@ -50,6 +50,10 @@ def both(*draws):
                                     for k, v in d(chance, profile).items()}
 
 
+def a_channel(chance, profile):
+    return {"channel": chance.choice(profile.divided_names)}
+
+
 # --- processes ---------------------------------------------------------------
 
 @fault(a_process)
@@ -175,6 +179,25 @@ def full(world, seconds):
     world.hand.config_set("maxmemory", 0)
 
 
+@fault(a_channel)
+def full_of_work(world, channel):
+    """A team that only consumes goes on in a full Redis, past its lease."""
+    ms = 40
+    world.group_at(channel)     # the team knows the channel
+    if world.publishers.foreign_now(
+            channel, int(3000 * world.profile.lease / ms),
+            lambda pipe: pipe.config_set("maxmemory", 1 << 20), mute=1,
+            do="slow", ms=ms) is None:
+        raise LookupError("Redis is away")
+    last = world.publishers.mine.attempts[-1].offset
+    end = time.monotonic() + 6 * world.profile.lease + world.profile.patience
+    while not world.is_settled(channel, last) and time.monotonic() < end:
+        yield 0.1
+    if not world.is_settled(channel, last):
+        world.fleet.broken.append(f"{channel} stands still in a full Redis")
+    world.hand.config_set("maxmemory", 0)
+
+
 @fault()
 def flush_scripts(world):
     world.hand.script_flush()
@@ -239,10 +262,6 @@ def pause(world, what, seconds):
 
 
 # --- foreign hands -----------------------------------------------------------
-
-def a_channel(chance, profile):
-    return {"channel": chance.choice(profile.divided_names)}
-
 
 def key_of(channel):
     return f"rd:ch:{channel}"

@@ -2,8 +2,8 @@
 """Numbered messages, by several roads.  Each attempt is recorded: answered
 (with its offset), refused, or unknown, which may have been stored once.
 
-A message is {"n": NUMBER}, NUMBER unique in its channel; with "late": ms its
-handler emits it a second time, so much later.
+A message is {"n": NUMBER}, NUMBER unique in its channel; with more for the
+handler, see tests/support/numbers.c.
 """
 import json
 import random
@@ -22,10 +22,10 @@ NOT_STORED = {"unavailable", "busy", "backlog", "rate", "timeout"}
 
 
 class Attempt:
-    __slots__ = ("channel", "n", "road", "state", "offset", "late", "why")
+    __slots__ = ("channel", "n", "road", "more", "state", "offset", "why")
 
-    def __init__(self, channel, n, road, late):
-        self.channel, self.n, self.road, self.late = channel, n, road, late
+    def __init__(self, channel, n, road, more):
+        self.channel, self.n, self.road, self.more = channel, n, road, more
         self.state = "unknown"
         self.offset = self.why = None
 
@@ -38,7 +38,7 @@ class Attempt:
             self.state = "refused"
 
     def body(self):
-        return {"n": self.n, "late": self.late} if self.late else {"n": self.n}
+        return {"n": self.n, **self.more}
 
     def __repr__(self):
         return (f"{self.channel} n={self.n} by {self.road}: {self.state} "
@@ -57,17 +57,17 @@ class _Publisher(threading.Thread):
         self.broken = None
         self.client = None
 
-    def attempt(self, channel=None):
+    def attempt(self, channel=None, **more):
         p = self.world.profile
         if channel is None:
             if self.chance.random() < p.hot:
                 channel = p.divided_names[0]
             else:
                 channel = self.chance.choice(self.world.channels)
-        late = (self.chance.randint(1, 1500)
-                if self.chance.random() < p.late else 0)
+        if not more and self.chance.random() < p.late:
+            more["late"] = self.chance.randint(1, 1500)
         self.next += 1
-        made = Attempt(channel, self.next, self.road, late)
+        made = Attempt(channel, self.next, self.road, more)
         self.attempts.append(made)
         return made
 
@@ -191,9 +191,9 @@ class Publishers:
             if t.broken:
                 raise t.broken
 
-    def foreign_now(self, channel, count, then=None):
-        return self.mine.foreign(
-            [self.mine.attempt(channel) for _ in range(count)], then)
+    def foreign_now(self, channel, count, then=None, **more):
+        return self.mine.foreign([self.mine.attempt(channel, **more)
+                                  for _ in range(count)], then)
 
     def last_words(self, channels):
         self.mine.foreign([self.mine.attempt(c) for c in channels])

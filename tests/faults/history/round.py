@@ -53,10 +53,17 @@ class World:
         return [i.decode() for i, _ in self.hand.xrange(
             f"rd:ch:{channel}", f"({offset}", last)]
 
+    def is_settled(self, channel, last):
+        """The team has finished all up to there."""
+        return self.group_at(channel) == last and \
+            self.hand.xpending(f"rd:ch:{channel}", TEAM)["pending"] == 0
+
     def group_at(self, channel):
-        return next(g["last-delivered-id"].decode()
-                    for g in self.hand.xinfo_groups(f"rd:ch:{channel}")
-                    if g["name"] == TEAM.encode())
+        """LookupError: the team has no group there yet."""
+        found = [g["last-delivered-id"].decode()
+                 for g in self.hand.xinfo_groups(f"rd:ch:{channel}")
+                 if g["name"] == TEAM.encode()]
+        return found[0]
 
 
 class Round:
@@ -154,7 +161,7 @@ class Round:
             stuck = now - moved > self.profile.patience
             if left == 0 or stuck or now - moved > 3 or world.fleet.broken:
                 found = self.checker.violations()
-                found += [Violation("nobody dies of itself", text, True)
+                found += [Violation("nobody dies or stands still", text, True)
                           for text in world.fleet.broken]
                 if not found or stuck or any(v.final for v in found):
                     world.tell("judged")

@@ -101,6 +101,13 @@ PROFILES = {
         "streams": 0, "late": 0, "seconds": 8, "pause": (2.0, 3.0),
         "us": 4000, "faults": {"forget": 3},
     },
+    "full": {
+        "about": "a team that only consumes, and a Redis that is full",
+        "divided": 4, "shared": 0, "second": False, "gateways": 0,
+        "roads": ("foreign",), "rate": 50, "followers": 0, "streams": 0,
+        "late": 0, "seconds": 5, "pause": (1.5, 2.0),
+        "faults": {"full_of_work": 1},
+    },
     "foreign": {
         "about": "foreign hands in Redis",
         "divided": 20, "rate": 200, "pause": (0.5, 1.5),
