@@ -29,7 +29,7 @@
 #define RETRY_MS 5    /* before a read that could not be sent */
 #define SWEEP_MS 250
 #define SWEEPS   240 /* ticks in which every bell has its turn: a minute */
-#define FASTER   64  /* bells in a tick that may have it earlier */
+#define FASTER   16  /* bells in a tick that may have it earlier */
 
 struct rd_doorbell {
 	struct rd_loop *loop;              /* borrowed until close */

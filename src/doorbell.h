@@ -90,7 +90,7 @@ struct rd_doorbell *rd_doorbell_open(struct rd_loop *loop,
  * on its link included; allowed anywhere. */
 void rd_doorbell_close(struct rd_doorbell **d);
 bool rd_doorbell_is_up(const struct rd_doorbell *d);
-/* Each key has its turn in the sweep within so many ms, up to some 250 keys a
+/* Each key has its turn in the sweep within so many ms, up to some 60 keys a
  * second; more keys than that within a minute, as without this. */
 void rd_doorbell_sweep(struct rd_doorbell *d, uint64_t ms);
 /* The connection on which a read arms the bell. */

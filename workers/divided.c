@@ -139,6 +139,11 @@ void rd_divided_up(struct rd_divided *d)
 	add_named(d);
 }
 
+void rd_divided_down(struct rd_divided *d)
+{
+	rd_lanes_down(d->lanes);
+}
+
 void rd_divided_leave(struct rd_divided *d)
 {
 	rd_leases_leave(d->leases);

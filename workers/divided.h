@@ -28,6 +28,8 @@ struct rd_divided *rd_divided_new(struct rd_self *self, unsigned slots,
 void rd_divided_free(struct rd_divided **d);
 /* The link is up: what was under way is sent again, all is looked at anew. */
 void rd_divided_up(struct rd_divided *d);
+/* A link is gone: on a new one nothing is read before a claim. */
+void rd_divided_down(struct rd_divided *d);
 /* Gives back all of our slots, each when nothing of it is in hand. */
 void rd_divided_leave(struct rd_divided *d);
 /* We are of the team, now or again. */

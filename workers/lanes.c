@@ -346,6 +346,17 @@ void rd_lanes_look(struct rd_lanes *ls)
 	each_lane(ls, rd_lane_read);
 }
 
+static void lane_down(struct rd_lane *lane)
+{
+	if (!lane->closing)
+		rd_lane_reset(lane);
+}
+
+void rd_lanes_down(struct rd_lanes *ls)
+{
+	each_lane(ls, lane_down);
+}
+
 void rd_lanes_up(struct rd_lanes *ls)
 {
 	each_lane(ls, rd_lane_up);

@@ -43,6 +43,8 @@ void rd_lanes_lost(struct rd_lanes *lanes, unsigned slot);
 void rd_lanes_more(struct rd_lanes *lanes);
 /* What may be read has changed: all look again. */
 void rd_lanes_look(struct rd_lanes *lanes);
+/* A link is gone: on a new one nothing is read before a claim. */
+void rd_lanes_down(struct rd_lanes *lanes);
 /* The link is up again: commits under way are sent once more. */
 void rd_lanes_up(struct rd_lanes *lanes);
 

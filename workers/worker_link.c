@@ -100,12 +100,23 @@ static void link_up(void *arg)
 	rd_worker_agree(w);
 }
 
+/*
+ * The other link may still lead to the Redis that was, and this one soon to one
+ * that has forgotten its last second: whatever that gives back comes first.
+ */
+static void divided_down(struct worker *w)
+{
+	if (w->divided != NULL)
+		rd_divided_down(w->divided);
+}
+
 static void link_down(void *arg, const char *why)
 {
 	struct worker *w = arg;
 
 	(void)why; /* the link itself logs it */
 	w->self.open = false;
+	divided_down(w);
 }
 
 static void bell_up(void *arg)
@@ -117,8 +128,8 @@ static void bell_up(void *arg)
 
 static void bell_down(void *arg, const char *why)
 {
-	(void)arg;
 	(void)why;
+	divided_down(arg);
 }
 
 /* FLUSHALL: groups, names, known channels, all is gone. */

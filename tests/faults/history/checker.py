@@ -329,7 +329,7 @@ class Checker:
         if pending and not (intruder and channel in self.world.allowed.odd):
             yield Violation("nothing is pending at the end",
                             f"{channel}: {pending} with {name}")
-        life = re.sub(r"^=(.*)\.\d+$", r"\1", name)
+        life = re.sub(r"^=(.*)\.\d+(-\d+)?$", r"\1", name)
         if not intruder and life not in alive and not name.startswith("=l"):
             yield Violation("no name of the dead is left",
                             f"{channel}: {name}")
