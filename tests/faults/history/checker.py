@@ -329,7 +329,7 @@ class Checker:
         if pending and not (intruder and channel in self.world.allowed.odd):
             yield Violation("nothing is pending at the end",
                             f"{channel}: {pending} with {name}")
-        life = re.sub(r"^=(.*)\.\d+(-\d+)?$", r"\1", name)
+        life = re.sub(r"^=(.*)\.[\d-]+$", r"\1", name)
         if not intruder and life not in alive and not name.startswith("=l"):
             yield Violation("no name of the dead is left",
                             f"{channel}: {name}")
@@ -373,8 +373,9 @@ class Checker:
         time.sleep(seconds)
         took = time.monotonic() - began
         self.rate = (commands() - count) / took
-        # The sweep of the doorbell looks at every channel once a minute.
-        most = COMMANDS_MAX * len(pids) + len(self.inputs) / 5
+        # Each lane is looked at once in a lease, by a few commands.
+        most = (COMMANDS_MAX * len(pids) +
+                3 * len(self.inputs) / self.world.profile.lease)
         found = [Violation("no process spins", f"{what} uses "
                            f"{(cpu_seconds(pid) - before[pid]) / took:.0%} of "
                            "a processor when all is quiet", True)

@@ -269,8 +269,8 @@ class Fleet:
         (folder / "redis.log").write_text(self.store.log_text())
         with contextlib.suppress(OSError, redis.RedisError):
             with self.client() as client:
-                client.config_set("dir", str(folder))
                 client.save()
+            shutil.copy(self.store.dir / "dump.rdb", folder)
 
 
 def cpu_seconds(pid):
