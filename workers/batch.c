@@ -258,7 +258,9 @@ const struct rd_slice *rd_batch_args(struct rd_batch *b,
 	b->args[n++] = head->name;
 	b->args[n++] = head->channel;
 	b->args[n++] = head->fence;
-	b->args[n++] = rd_slice_str(head->strict ? "1" : "0");
+	b->args[n++] = rd_slice_str(!head->strict    ? "0"
+				    : head->in_order ? "2"
+						     : "1");
 	for (size_t i = 0; i < 3; i++)
 		b->args[n++] =
 		    (struct rd_slice){text + at[i], at[i + 1] - at[i]};

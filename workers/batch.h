@@ -69,7 +69,8 @@ void rd_batch_add(struct rd_batch *b, struct rd_id id, uint64_t deliveries,
 /* Who commits what; borrowed. */
 struct rd_batch_head {
 	struct rd_slice group, name, channel, fence;
-	bool strict; /* without its fence nothing is ours */
+	bool strict;   /* without its fence nothing is ours */
+	bool in_order; /* nor where something comes before them */
 };
 /* The whole ARGV.  Borrowed until the batch changes. */
 const struct rd_slice *rd_batch_args(struct rd_batch *b,

@@ -380,9 +380,10 @@ static void commit_send(struct rd_source *s)
 	size_t n = OWN_KEYS + s->batch->target_count, args;
 	struct rd_slice *keys = rd_new_array(struct rd_slice, n);
 	struct rd_buf *bufs = rd_new_array(struct rd_buf, n);
-	const struct rd_batch_head head = {s->self->team,
-					   rd_slice_str(s->self->name), s->name,
-					   rd_buf_slice(&s->fence), s->strict};
+	const struct rd_batch_head head = {
+	    s->self->team, rd_slice_str(s->self->name),
+	    s->name,       rd_buf_slice(&s->fence),
+	    s->strict,     s->in_order};
 	const struct rd_slice *argv;
 
 	collect_keys(s, bufs);

@@ -8,8 +8,9 @@
 --        to ("targets", from 1): streams of channels and mailboxes, zsets of
 --        delayed messages
 -- ARGV   1 group, 2 own name, 3 channel, 4 fence: a consumer that is there
---        while nobody took anything from us, 5 "1": without it nothing is
---        ours; "0": without it each entry is looked at, 6 and 7 the smallest
+--        while nobody took anything from us, 5 "0": without it each entry is
+--        looked at; "1": without it nothing is ours; "2": nor is it while
+--        something before these entries is pending under our name, 6 and 7 the smallest
 --        and the largest id of all that follow, 8 number of those that are
 --        done and ask for nothing, their ids, number of the others, and for
 --        each id, then one of
@@ -39,17 +40,25 @@ local stream, tries, later, dead, tally, delayed = KEYS[1], KEYS[2], KEYS[3],
 	KEYS[4], KEYS[5], KEYS[6]
 local OWN_KEYS = 6
 local group, me, channel = ARGV[1], ARGV[2], ARGV[3]
-local fence, strict, first, last = ARGV[4], ARGV[5] == '1', ARGV[6], ARGV[7]
+local fence, strict, in_order = ARGV[4], ARGV[5] ~= '0', ARGV[5] == '2'
+local first, last = ARGV[6], ARGV[7]
 local LAST = '18446744073709551615-18446744073709551615'
 local MAILBOX_MAX = 10000
 local plain = tonumber(ARGV[8])
 
 --@use fence
 --@use full
+--@use ids
 
 -- While it stands, all that we were given and have not settled is ours, and
 -- settling twice changes nothing.  Most batches need no more than this.
 local fenced, full = is_fenced(stream, group, fence)
+-- A Redis that has forgotten its last second has what was settled before these
+-- pending again, and it must run first: claim.lua brings all of it, in order.
+if in_order and not fenced then
+	local oldest = redis.pcall('XPENDING', stream, group, '-', '+', 1, me)
+	fenced = oldest[1] and before(oldest[1][1], first) or false
+end
 if not fenced and #ARGV == plain + 9 then
 	redis.call('XACK', stream, group, unpack(ARGV, 9, plain + 8))
 	if redis.call('EXISTS', tries) == 1 then
@@ -404,7 +413,7 @@ if exists and not (fenced and strict) and
 	mine = find_mine()
 end
 local perform = {done = finish, retry = retry, hold = hold, dead = bury}
-local before = at
+local plain_at = at
 at = 8 + plain
 local entries, codes, stores = {}, {}, false
 for i = 1, number() do
@@ -417,7 +426,7 @@ if full and stores then
 	return full
 end
 go_on_when_full(later)
-at = before
+at = plain_at
 codes[1] = settle_plain()
 for i, e in ipairs(entries) do
 	if codes[i + 1] == 1 then

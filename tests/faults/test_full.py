@@ -110,3 +110,23 @@ def test_team_that_stores_nothing_brings_memory_back(redis_, store, fleet,
     eventually(lambda: is_done(store, ["c:0"]))
     assert [json.loads(line)["data"]["n"] for line in notes.open("rb")] == \
         list(range(count + 1))
+
+
+@pytest.mark.deadline(90)
+@pytest.mark.parametrize("consume", ["c:*", "c:0"], ids=["divided", "named"])
+def test_fleet_that_starts_in_a_full_redis_works_it_off(
+        redis_, store, fleet, full, tmp_path, consume):
+    """Machines are restarted when something is wrong."""
+    notes = tmp_path / "notes"
+    make_known(store, ["c:0"])
+    put(store, ["c:0"], range(50))
+    full(True)
+    site = fleet(redis_, 2, consume=consume, gateways=1,
+                 handler=exec_handler("note", notes))
+    eventually(lambda: is_done(store, ["c:0"]), 30)
+    assert sorted(json.loads(line)["data"]["n"]
+                  for line in notes.open("rb")) == list(range(50))
+    full(False)
+    put(store, ["c:0"], [50])
+    eventually(lambda: is_done(store, ["c:0"]))
+    assert site.stop() == 0

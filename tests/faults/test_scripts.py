@@ -404,6 +404,23 @@ def test_commit_of_many_looks_at_all(r):
     assert commit(r, "me", plain=[ids[0], ids[1005], ids[-1]]) == [1, 0, 1]
 
 
+def test_nothing_is_committed_before_what_comes_before_it(r):
+    """A Redis that was restored has acknowledgements forgotten: what was
+    settled before these entries is pending again, and must run first."""
+    publish(r, 4)
+    a, b, c, d = take(r, "me")
+    plant(r)
+    assert commit(r, "me", done(c, emit(1, "json", "1")), plain=[b, d],
+                  strict=2) == [0, 0, 0]
+    assert commit(r, "me", plain=[b, c, d], strict=2) == [0, 0, 0]
+    assert pending(r) == [a, b, c, d] and not r.exists(OUT)
+    # What somebody else has, or waits for its retry, is not in order anyway.
+    r.xclaim(STREAM, "t", "=later", 0, [a])
+    assert commit(r, "me", done(c, emit(1, "json", "1")), plain=[b],
+                  strict=2) == [1, 1]
+    assert commit(r, "me", plain=[d], strict=2) == [1]
+
+
 # --- delayed messages, mailboxes ----------------------------------------------
 
 def promote(r, channel="out"):
@@ -1052,6 +1069,21 @@ def test_clock_that_is_set_back_makes_nobody_live_longer(r):
     assert lapsed == 0 and calm <= LEASE
     assert int(team["dead"]) == pytest.approx(now + LEASE, abs=5000)
     assert int(team["=since"]) <= now and int(team["=beat"]) <= now
+
+
+@pytest.mark.parametrize("name,args", [("keep", [5000]), ("lock", [5000, ""])])
+def test_clock_that_is_set_back_lets_no_lock_last(r, name, args):
+    mine, other = ["me words", *args], ["other words", *args]
+    assert script(r, name, ["rd:lock"], mine) in (1, "")
+    r.pexpire("rd:lock", 600000)
+    assert script(r, name, ["rd:lock"], other) in (0, "me words")
+    assert 0 < r.pttl("rd:lock") <= 5000
+    r.config_set("maxmemory", 1)
+    try:
+        assert script(r, name, ["rd:lock"], mine) in (1, "")
+    finally:
+        r.config_set("maxmemory", 0)
+    assert r.get("rd:lock") == "me words"
 
 
 def test_clock_that_is_set_back_delays_no_retry(r):
