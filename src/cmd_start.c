@@ -68,23 +68,6 @@ static int check(const struct rd_config *cfg, int sockets)
 	return c.status;
 }
 
-/* The supervisor's title is written over argv, and a reload reads it again. */
-static char **copy_words(int argc, char **argv)
-{
-	char **copy = rd_new_array(char *, (size_t)argc + 1);
-
-	for (int i = 0; i < argc; i++)
-		copy[i] = rd_strdup(argv[i]);
-	return copy;
-}
-
-static void free_words(int argc, char **words)
-{
-	for (int i = 0; i < argc; i++)
-		free(words[i]);
-	free(words);
-}
-
 static int run(struct rd_config *cfg, int sockets,
 	       const struct rd_tenure *tenure, int argc, char **argv)
 {
@@ -102,11 +85,8 @@ static int run(struct rd_config *cfg, int sockets,
 		return status;
 	boot.node = name;
 	boot.argc = argc;
-	boot.argv = copy_words(argc, argv);
-	rd_proc_title_area(argc, argv);
-	status = rd_supervisor_run(&boot);
-	free_words(argc, boot.argv);
-	return status;
+	boot.argv = argv;
+	return rd_supervisor_run(&boot);
 }
 
 int rd_cmd_start(const struct rd_verb *verb, int argc, char **argv)

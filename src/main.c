@@ -3,6 +3,7 @@
  * main.c -- the program `redistribute`: a table of verbs.
  */
 #include "src/cli.h"
+#include "src/proc.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -131,6 +132,7 @@ int main(int argc, char **argv)
 		print_overview(stderr);
 		return RD_EXIT_USAGE;
 	}
+	argv = rd_proc_words(argc, argv);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
 		print_overview(stdout);
 		return RD_EXIT_OK;

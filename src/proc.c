@@ -38,19 +38,46 @@
 
 /* The memory of argv, and what it holds from now on. */
 static struct {
-	char *area;  /* borrowed for ever; NULL before rd_proc_init() */
-	size_t room; /* bytes, the last one stays NUL */
+	char *area;   /* borrowed for ever; NULL before rd_proc_words() */
+	size_t room;  /* bytes, the last one stays NUL */
+	char **words; /* owned, for the life of the process: what they were */
 } title;
 
-void rd_proc_title_area(int argc, char **argv)
+/* What is behind --targets may hold a password. */
+static void hide_targets(int argc, char **argv)
 {
-	char *end = argv[0];
+	static const char flag[] = "--targets";
+	size_t len = sizeof(flag) - 1;
 
+	for (int i = 1; i < argc; i++) {
+		char *secret = NULL;
+
+		if (strncmp(argv[i], flag, len) != 0)
+			continue;
+		if (argv[i][len] == '=')
+			secret = argv[i] + len + 1;
+		else if (argv[i][len] == '\0' && i + 1 < argc)
+			secret = argv[i + 1];
+		if (secret != NULL)
+			memset(secret, '*', strlen(secret));
+	}
+}
+
+char **rd_proc_words(int argc, char **argv)
+{
+	char *end = argc > 0 ? argv[0] : NULL;
+
+	title.words = rd_new_array(char *, (size_t)argc + 1);
 	/* The words stand side by side, as the kernel has put them. */
-	for (int i = 0; i < argc && argv[i] == end; i++)
-		end += strlen(argv[i]) + 1;
+	for (int i = 0; i < argc; i++) {
+		if (argv[i] == end)
+			end += strlen(argv[i]) + 1;
+		title.words[i] = rd_strdup(argv[i]);
+	}
 	title.area = argv[0];
 	title.room = (size_t)(end - argv[0]);
+	hide_targets(argc, argv);
+	return title.words;
 }
 
 /* One of the flags that only a child has: "--name N" or "--name=N". */
@@ -206,6 +233,7 @@ int rd_proc_init(struct rd_proc *proc, const char *role, int argc, char **argv,
 	int status = RD_EXIT_USAGE;
 
 	*proc = (struct rd_proc){.ready_fd = -1};
+	argv = rd_proc_words(argc, argv);
 	rd_config_init(&proc->cfg);
 	request.flags = rd_new_array(char *, (size_t)argc + 1);
 	if (split(proc, argc, argv, &request, &why) == RD_OK)
@@ -220,7 +248,6 @@ int rd_proc_init(struct rd_proc *proc, const char *role, int argc, char **argv,
 		*status_out = status;
 		return RD_EINVAL;
 	}
-	rd_proc_title_area(argc, argv);
 	return RD_OK;
 }
 

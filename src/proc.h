@@ -56,8 +56,12 @@ void rd_proc_rest(struct rd_proc *proc);
 /* From now on (or no longer) an end of this process has a cause that is known,
  * and counted where it belongs: the parent need not slow down the next. */
 void rd_proc_at_risk(struct rd_proc *proc, bool at_risk);
-/* The words of argv may be written over; rd_proc_init() says so by itself. */
-void rd_proc_title_area(int argc, char **argv);
+/*
+ * A copy of argv, ours for the life of the process.  The words themselves,
+ * which every user of the machine can read, lose what is behind --targets at
+ * once. The first call of a program; rd_proc_init() makes it by itself.
+ */
+char **rd_proc_words(int argc, char **argv);
 /* For ps(1): "redistribute-gateway 0: 12 clients". */
 void rd_proc_title(const char *fmt, ...) RD_PRINTF(1, 2);
 

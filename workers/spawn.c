@@ -9,12 +9,14 @@
  * kills the group.  After a fork only what is safe there is called.
  */
 #include "workers/spawn.h"
+#include "src/mem.h"
 #include "src/proc.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,9 +28,32 @@ static void close_end(int *fd)
 	*fd = -1;
 }
 
+/* What the shell needs. */
+struct order {
+	const char *command; /* borrowed */
+	char **environment;  /* owned, the words in it are not */
+	int in, out, err;    /* the shell's ends of the pipes */
+};
+
+/* Our settings are none of a handler's: the address of Redis may hold its
+ * password.  All else is as whoever started us has it. */
+static char **clean_environment(void)
+{
+	static const char ours[] = "REDISTRIBUTE_";
+	size_t count = 0, n = 0;
+	char **kept;
+
+	while (environ[count] != NULL)
+		count++;
+	kept = rd_new_array(char *, count + 1);
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(environ[i], ours, sizeof(ours) - 1) != 0)
+			kept[n++] = environ[i];
+	return kept;
+}
+
 /* In the keeper's child: never returns. */
-__attribute__((noreturn)) static void become(const char *command, int in,
-					     int out, int err)
+__attribute__((noreturn)) static void become(const struct order *o)
 {
 	sigset_t none;
 
@@ -37,11 +62,11 @@ __attribute__((noreturn)) static void become(const char *command, int in,
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* The pipes' ends stand above 2: those are always open here. */
-	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
-	    dup2(err, STDERR_FILENO) < 0)
+	if (dup2(o->in, STDIN_FILENO) < 0 || dup2(o->out, STDOUT_FILENO) < 0 ||
+	    dup2(o->err, STDERR_FILENO) < 0)
 		_exit(127);
 	close_range(3, ~0U, 0);
-	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	execle("/bin/sh", "sh", "-c", o->command, (char *)NULL, o->environment);
 	_exit(127);
 }
 
@@ -60,8 +85,7 @@ __attribute__((noreturn)) static void end_alike(int status)
 }
 
 /* In the worker's child: never returns. */
-__attribute__((noreturn)) static void keep(const char *command, pid_t parent,
-					   int in, int out, int err)
+__attribute__((noreturn)) static void keep(const struct order *o, pid_t parent)
 {
 	int signo, status;
 	sigset_t waited;
@@ -79,7 +103,7 @@ __attribute__((noreturn)) static void keep(const char *command, pid_t parent,
 		_exit(127);
 	shell = fork();
 	if (shell == 0)
-		become(command, in, out, err);
+		become(o);
 	if (shell < 0)
 		_exit(127);
 	rd_proc_title("redistribute-keeper of %d", (int)shell);
@@ -109,12 +133,20 @@ static void nonblocking(int fd)
 int rd_spawn(const char *command, struct rd_spawned *child_out)
 {
 	int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
+	struct order order = {.command = command};
 	pid_t parent = getpid(), pid = -1;
 
-	if (make_pipes(pipes) == RD_OK)
+	/* Before the fork: behind it no memory may be had. */
+	order.environment = clean_environment();
+	if (make_pipes(pipes) == RD_OK) {
+		order.in = pipes[0][0];
+		order.out = pipes[1][1];
+		order.err = pipes[2][1];
 		pid = fork();
+	}
 	if (pid == 0)
-		keep(command, parent, pipes[0][0], pipes[1][1], pipes[2][1]);
+		keep(&order, parent);
+	free(order.environment);
 	if (pid < 0) {
 		for (int i = 0; i < 3; i++) {
 			close_end(&pipes[i][0]);

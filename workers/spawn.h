@@ -20,8 +20,9 @@ struct rd_spawned {
 
 /*
  * /bin/sh -c command, in a process group of its own, which is killed when this
- * process dies.  What waitpid() tells of pid is the shell's own end.  RD_EIO
- * where the kernel has nothing left.
+ * process dies, and with our environment but for REDISTRIBUTE_*.  What
+ * waitpid() tells of pid is the shell's own end.  RD_EIO where the kernel has
+ * nothing left.
  */
 RD_MUST_CHECK int rd_spawn(const char *command, struct rd_spawned *child_out);
 /* Closes the pipes. */
