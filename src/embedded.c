@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -66,8 +67,25 @@ int rd_embedded_check(const struct rd_config *cfg, struct rd_buf *why)
 	return err;
 }
 
+/* What was made by an earlier version, or put back from a backup, may be open
+ * to others. */
+static void shut(const struct rd_config *cfg, const char *name)
+{
+	char *path = rd_asprintf("%s/%s", cfg->data_dir, name);
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && !S_ISLNK(st.st_mode) &&
+	    (st.st_mode & (S_IRWXG | S_IRWXO)) != 0 &&
+	    chmod(path, st.st_mode & S_IRWXU) < 0)
+		rd_log(RD_LOG_WARN, "redis.mode", "path=%s why=%s", path,
+		       strerror(errno));
+	free(path);
+}
+
 void rd_embedded_sweep(const struct rd_config *cfg)
 {
+	static const char *const files[] = {"appendonlydir", "appendonly.aof",
+					    "dump.rdb"};
 	struct rd_buf path = RD_BUF_INIT;
 
 	rd_embedded_path(cfg, &path);
@@ -75,6 +93,8 @@ void rd_embedded_sweep(const struct rd_config *cfg)
 		rd_log(RD_LOG_WARN, "redis.socket", "path=%s why=%s",
 		       rd_buf_text(&path), strerror(errno));
 	rd_buf_fini(&path);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		shut(cfg, files[i]);
 }
 
 void rd_embedded_args(const struct rd_config *cfg,

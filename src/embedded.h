@@ -24,7 +24,8 @@ void rd_embedded_uri(const struct rd_config *cfg, struct rd_buf *out);
 /* Can the socket be made in this data directory?  RD_ECONFIG with why. */
 RD_MUST_CHECK int rd_embedded_check(const struct rd_config *cfg,
 				    struct rd_buf *why);
-/* Removes the socket that an earlier one has left.  Hold the lock. */
+/* Removes the socket that an earlier one has left, and shuts its files to
+ * others.  Hold the lock. */
 void rd_embedded_sweep(const struct rd_config *cfg);
 
 /* What it prints, line by line into our log as event=redis.log. */

@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -250,8 +251,11 @@ static _Noreturn void become(const struct rd_launch *l, pid_t parent,
 	keep_open(l->workers_fd);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (l->role == RD_ROLE_REDIS)
+	if (l->role == RD_ROLE_REDIS) {
+		/* All messages stand in its files. */
+		umask(S_IRWXG | S_IRWXO);
 		rd_repair(l->cfg, l->path);
+	}
 	execv(l->path, args->items);
 	dprintf(STDERR_FILENO, "redistribute: cannot run %s: %s\n", l->path,
 		strerror(errno));
