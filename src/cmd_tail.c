@@ -11,10 +11,10 @@
  * bytes that are no text appear in base64, as the JSON codec has them.
  */
 #include "src/cli.h"
-#include "src/json.h"
 #include "src/keys.h"
 #include "src/message.h"
 #include "src/place.h"
+#include "src/show.h"
 #include "src/stream.h"
 
 #include <limits.h>
@@ -47,57 +47,19 @@ static void end(struct tailing *t, int status)
 
 /* --- one line ------------------------------------------------------------ */
 
-static void add_escaped(struct rd_buf *out, struct rd_slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.data[i];
-
-		if (c == '\\')
-			rd_buf_adds(out, "\\\\");
-		else if (c == '\n')
-			rd_buf_adds(out, "\\n");
-		else if (c == '\t')
-			rd_buf_adds(out, "\\t");
-		else if (c < 0x20 || c == 0x7f)
-			rd_buf_addf(out, "\\x%02x", c);
-		else if (c == 0xc2 && i + 1 < s.len &&
-			 (unsigned char)s.data[i + 1] < 0xa0)
-			/* U+0080 to U+009F drive terminals, too */
-			rd_buf_addf(out, "\\u%04x", (unsigned char)s.data[++i]);
-		else
-			rd_buf_addc(out, (char)c);
-	}
-}
-
-/* JSON text may hold newlines between its tokens, never inside one. */
-static void add_json_line(struct rd_buf *out, struct rd_slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.data[i];
-
-		if (c == 0x7f)
-			rd_buf_adds(out, "\\u007f");
-		else if (c == 0xc2 && i + 1 < s.len &&
-			 (unsigned char)s.data[i + 1] < 0xa0)
-			rd_buf_addf(out, "\\u%04x", (unsigned char)s.data[++i]);
-		else
-			rd_buf_addc(out, c < 0x20 ? ' ' : (char)c);
-	}
-}
-
 static void add_data(struct rd_buf *out, const struct rd_message *msg)
 {
 	struct rd_buf value = RD_BUF_INIT;
 	enum rd_json_form form;
 
 	if (msg->encoding == RD_ENC_TEXT) {
-		add_escaped(out, msg->payload);
+		rd_show_text(out, msg->payload);
 		return;
 	}
 	form = rd_message_add_json(msg, &value);
 	if (form != RD_JSON_DATA)
 		rd_buf_addf(out, "%s:", rd_json_form_name(form));
-	add_json_line(out, rd_buf_slice(&value));
+	rd_show_value(out, rd_buf_slice(&value));
 	rd_buf_fini(&value);
 }
 
@@ -107,7 +69,7 @@ static void add_member(struct rd_buf *out, const char *name,
 	if (text.data == NULL)
 		return;
 	rd_buf_addf(out, ",\"%s\":", name);
-	rd_json_add_string(out, text);
+	rd_show_json(out, text);
 }
 
 static void add_object(struct rd_buf *out, const struct tailing *t,
@@ -118,14 +80,14 @@ static void add_object(struct rd_buf *out, const struct tailing *t,
 	enum rd_json_form form = rd_message_add_json(msg, &value);
 
 	rd_buf_adds(out, "{\"channel\":");
-	rd_json_add_string(out, rd_slice_str(t->channel));
+	rd_show_json(out, rd_slice_str(t->channel));
 	rd_buf_addf(out, ",\"offset\":\"%s\",\"encoding\":\"%s\"", offset,
 		    encoding == NULL ? "fields" : encoding);
 	add_member(out, "type", msg->type);
 	add_member(out, "from", msg->from);
 	add_member(out, "key", msg->key);
 	rd_buf_addf(out, ",\"%s\":", rd_json_form_name(form));
-	add_json_line(out, rd_buf_slice(&value));
+	rd_show_value(out, rd_buf_slice(&value));
 	rd_buf_addc(out, '}');
 	rd_buf_fini(&value);
 }
@@ -145,7 +107,7 @@ static void print(struct tailing *t, const struct rd_entry *entry)
 		if (msg.type.data == NULL)
 			rd_buf_addc(&t->line, '-');
 		else
-			add_escaped(&t->line, msg.type);
+			rd_show_text(&t->line, msg.type);
 		rd_buf_addc(&t->line, '\t');
 		add_data(&t->line, &msg);
 	}

@@ -86,33 +86,54 @@ static const char *separator(void)
 	return bytes;
 }
 
+/* Takes the character at s[*at].  False: it must not stand in a line as it is.
+ * Where s is not UTF-8, what is not ASCII is taken byte by byte. */
+static bool take_harmless(struct rd_slice s, bool utf8, size_t *at,
+			  uint32_t *code_out)
+{
+	uint32_t c;
+
+	if (utf8)
+		c = rd_utf8_take(s, at);
+	else
+		c = (unsigned char)s.data[(*at)++];
+	*code_out = c;
+	return c >= 0x20 && c != 0x7f && (utf8 || c < 0x80) &&
+	       !rd_utf8_is_sly(c);
+}
+
 static void add_quoted(struct rd_buf *line, struct rd_slice s)
 {
-	/* JSON must be UTF-8; what is not is shown byte by byte. */
-	unsigned char raw = log_state.json && !rd_utf8_valid(s) ? 0x7f : 0xff;
+	bool utf8 = rd_utf8_valid(s);
+	size_t at = 0, from;
+	uint32_t c;
 
 	rd_buf_addc(line, '"');
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.data[i];
-
-		if (c == '"' || c == '\\')
-			rd_buf_addf(line, "\\%c", c);
-		else if (c >= 0x20 && c != 0x7f && c <= raw)
-			rd_buf_addc(line, (char)c);
-		else if (log_state.json)
+	while (from = at, at < s.len) {
+		if (take_harmless(s, utf8, &at, &c)) {
+			if (c == '"' || c == '\\')
+				rd_buf_addc(line, '\\');
+			rd_buf_add(line, s.data + from, at - from);
+		} else if (log_state.json) {
 			rd_buf_addf(line, "\\u%04x", c);
-		else
-			rd_buf_addf(line, "\\x%02x", c);
+		} else {
+			for (; from < at; from++)
+				rd_buf_addf(line, "\\x%02x",
+					    (unsigned char)s.data[from]);
+		}
 	}
 	rd_buf_addc(line, '"');
 }
 
 static bool is_plain(struct rd_slice s)
 {
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.data[i] <= ' ' || s.data[i] == '"' ||
-		    s.data[i] == '\\' || s.data[i] == '=' ||
-		    s.data[i] == '\x7f')
+	bool utf8 = rd_utf8_valid(s);
+	size_t at = 0;
+	uint32_t c;
+
+	while (at < s.len)
+		if (!take_harmless(s, utf8, &at, &c) || c == ' ' || c == '"' ||
+		    c == '\\' || c == '=')
 			return false;
 	return s.len > 0;
 }

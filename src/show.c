@@ -14,13 +14,30 @@
 
 #include <inttypes.h>
 
+/* The character at s[*at], which is UTF-8, where it would drive a terminal or
+ * turn text around: appended as \u and four digits. */
+static bool add_sly(struct rd_buf *out, struct rd_slice s, size_t *at)
+{
+	size_t behind = *at;
+	uint32_t c = rd_utf8_take(s, &behind);
+
+	if (!rd_utf8_is_sly(c))
+		return false;
+	rd_buf_addf(out, "\\u%04x", c);
+	*at = behind;
+	return true;
+}
+
 void rd_show_text(struct rd_buf *out, struct rd_slice s)
 {
 	bool text = rd_utf8_valid(s);
+	size_t i = 0;
 
-	for (size_t i = 0; i < s.len; i++) {
+	while (i < s.len) {
 		unsigned char c = (unsigned char)s.data[i];
 
+		if (text && c > 0x7f && add_sly(out, s, &i))
+			continue;
 		if (c == '\\')
 			rd_buf_adds(out, "\\\\");
 		else if (c == '\n')
@@ -29,26 +46,27 @@ void rd_show_text(struct rd_buf *out, struct rd_slice s)
 			rd_buf_adds(out, "\\t");
 		else if (c < 0x20 || c == 0x7f || (!text && c > 0x7f))
 			rd_buf_addf(out, "\\x%02x", c);
-		else if (c == 0xc2 && (unsigned char)s.data[i + 1] < 0xa0)
-			/* U+0080 to U+009F drive terminals, too */
-			rd_buf_addf(out, "\\u%04x", (unsigned char)s.data[++i]);
 		else
 			rd_buf_addc(out, (char)c);
+		i++;
 	}
 }
 
-/* Within a literal: what the grammar allows, and terminals obey. */
-static void add_harmless(struct rd_buf *out, struct rd_slice s)
+void rd_show_value(struct rd_buf *out, struct rd_slice s)
 {
-	for (size_t i = 0; i < s.len; i++) {
+	size_t i = 0;
+
+	while (i < s.len) {
 		unsigned char c = (unsigned char)s.data[i];
 
+		if (c > 0x7f && add_sly(out, s, &i))
+			continue;
 		if (c == 0x7f)
 			rd_buf_adds(out, "\\u007f");
-		else if (c == 0xc2 && (unsigned char)s.data[i + 1] < 0xa0)
-			rd_buf_addf(out, "\\u%04x", (unsigned char)s.data[++i]);
 		else
-			rd_buf_addc(out, (char)c);
+			/* between two tokens, never in a literal */
+			rd_buf_addc(out, c < 0x20 ? ' ' : (char)c);
+		i++;
 	}
 }
 
@@ -61,7 +79,7 @@ void rd_show_json(struct rd_buf *out, struct rd_slice text)
 		text = rd_buf_slice(&clean);
 	}
 	rd_json_add_string(&literal, text);
-	add_harmless(out, rd_buf_slice(&literal));
+	rd_show_value(out, rd_buf_slice(&literal));
 	rd_buf_fini(&literal);
 	rd_buf_fini(&clean);
 }

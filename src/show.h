@@ -13,12 +13,15 @@
 
 #include "src/buf.h"
 
-/* Appends text with control characters and backslashes escaped (\n, \x1b,
- * \u0085); where it is no UTF-8, all bytes above 0x7e too. */
+/* Appends text with backslashes, control characters and what turns text around
+ * (rd_utf8_is_sly()) escaped: \n, \x1b, \u202e; where it is no UTF-8, all bytes
+ * above 0x7e too. */
 void rd_show_text(struct rd_buf *out, struct rd_slice text);
 /* Appends a JSON literal with its quotes: the text, or, where it is no UTF-8,
  * what rd_show_text() makes of it. */
 void rd_show_json(struct rd_buf *out, struct rd_slice text);
+/* Appends a JSON value, which is UTF-8, in one line and escaped likewise. */
+void rd_show_value(struct rd_buf *out, struct rd_slice json);
 /* Appends a duration in one or two units: "0ms", "12s", "3m5s", "2d4h". */
 void rd_show_span(struct rd_buf *out, uint64_t ms);
 /* Appends a number, from 100,000 on rounded down: "123k", "4.56M", "7.8G". */

@@ -108,6 +108,13 @@ bool rd_utf8_valid(struct rd_slice bytes)
 	return rd_utf8_feed(&u, bytes) && rd_utf8_done(&u);
 }
 
+bool rd_utf8_is_sly(uint32_t c)
+{
+	return (c >= 0x80 && c <= 0x9f) || c == 0x61c || c == 0x200e ||
+	       c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
 bool rd_utf8_has_control(struct rd_slice text)
 {
 	for (size_t i = 0; i < text.len; i++) {

@@ -35,6 +35,12 @@ static inline bool rd_utf8_done(const struct rd_utf8 *u)
 uint32_t rd_utf8_take(struct rd_slice text, size_t *at);
 /* Is the whole of it UTF-8? */
 bool rd_utf8_valid(struct rd_slice bytes);
+/*
+ * A character that does not show itself: it drives terminals (U+0080 to
+ * U+009F), ends lines (U+2028, U+2029), or changes the order in which what
+ * follows is read (the marks, embeddings, overrides and isolates of UAX #9).
+ */
+bool rd_utf8_is_sly(uint32_t character);
 /* Is there a control character in it: U+0000 to U+001F, U+007F to U+009F? */
 bool rd_utf8_has_control(struct rd_slice text);
 

@@ -64,3 +64,51 @@ def test_program_of_a_handler_sees_no_password(run, tmp_path):
     assert "REDISTRIBUTE_" not in seen
     assert "OF_THE_OPERATOR=kept" in seen and "PATH=" in seen
     assert SECRET not in daemon.log.text()
+
+
+def modes(path):
+    return {str(p.relative_to(path)): stat.S_IMODE(p.stat().st_mode)
+            for p in [path, *path.rglob("*")] if not p.is_socket()}
+
+
+def test_data_of_the_embedded_redis_are_nobody_elses(run, tmp_path):
+    """Also in a directory that was there, with files of an earlier version."""
+    os.chmod(tmp_path, 0o755)
+    before = os.umask(0o022)
+    try:
+        daemon = run.daemon(data_dir=tmp_path)
+        daemon.embedded().set("x", "1")
+        daemon.stop()
+        for name in {"appendonlydir", "appendonly.aof", "dump.rdb"} & {
+                p.name for p in tmp_path.iterdir()}:   # as they were made before
+            os.chmod(tmp_path / name,
+                     0o755 if name == "appendonlydir" else 0o644)
+        daemon = run.daemon(data_dir=tmp_path)
+    finally:
+        os.umask(before)
+    assert daemon.embedded().get("x") == b"1"
+    open_to_others = {name: oct(mode) for name, mode in modes(tmp_path).items()
+                      if mode & 0o077 and name != "."}
+    # Whoever may enter the directory may see which files there are.
+    assert not open_to_others, open_to_others
+
+
+BIDI = "a\u202eb\u2066c\u061cd\u0085e\u2028f"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_turns_text_around_is_shown(run, server, channel, form):
+    daemon = run.daemon(
+        "--consume", channel, "--log-format", form, "--team", form,
+        "--max-attempts", "1", "--handler",
+        "exec:read x; printf '%s\\n' 'a\u202eb\u2066c\u061cd\u0085e\u2028f' "
+        ">&2; printf '\\233\\n' >&2; sleep 60",
+        redis=server, workers=1)
+    xadd(server.client(), channel, json="1")
+    found = daemon.wait_event("exec.stderr")
+    eventually(lambda: len(daemon.log.find("exec.stderr")) >= 2)
+    raw = "\n".join(e.line for e in daemon.log.find("exec.stderr"))
+    assert not set(raw) & set("\u202e\u2066\u061c\u0085\u2028\ufffd\u009b")
+    text = json.loads(found.line)["text"] if form == "json" else found.line
+    assert form != "json" or text == BIDI
+    assert form != "text" or "\\xe2\\x80\\xae" in text

@@ -24,6 +24,7 @@ START_TEST(test_text)
 	    {S("\x1b[0m\x7f"), "\\x1b[0m\\x7f", "\"\\u001b[0m\\u007f\""},
 	    {S("caf\xc3\xa9"), "caf\xc3\xa9", "\"caf\xc3\xa9\""},
 	    {S("\xc2\x85"), "\\u0085", "\"\\u0085\""},
+	    {S("a\u202eb\u2066"), "a\\u202eb\\u2066", "\"a\\u202eb\\u2066\""},
 	    {S("\xc2\xa0"), "\xc2\xa0", "\"\xc2\xa0\""},
 	    {S("caf\xe9"), "caf\\xe9", "\"caf\\\\xe9\""},
 	    {S("\xc2"), "\\xc2", "\"\\\\xc2\""},
