@@ -8,8 +8,10 @@
  * shows, line by line, for a line is all that the format can quote.  A carriage
  * return ends a line like a line feed does, and comes out as one.
  *
- * What could be confused with the format is left out, never passed on: a type
- * that holds a line's end.  What is no text is shown as JSON.
+ * What could be confused with the format, or with what only the gateway or the
+ * browser tells, is left out, never passed on: a type that holds a line's end,
+ * or has one of their names.  Publishers cannot be refused for it instead: any
+ * XADD may carry such a type.  What is no text is shown as JSON.
  */
 #include "gateway/frame_impl.h"
 #include "src/message.h"
@@ -74,11 +76,24 @@ static void add_json(struct rd_buf *out, const struct rd_message *msg)
 	rd_buf_fini(&object);
 }
 
+/* May a publisher name an event so?  EventSource tells by "open" and "error"
+ * how its connection is, and a listener cannot tell those from events that
+ * came. */
+static bool is_free(struct rd_slice type)
+{
+	static const char ours[] = "redistribute.";
+	size_t len = sizeof(ours) - 1;
+
+	return line_length(type) == type.len && !rd_slice_is(type, "open") &&
+	       !rd_slice_is(type, "error") &&
+	       (type.len < len || memcmp(type.data, ours, len) != 0);
+}
+
 void rd_frame_event(struct rd_buf *out, const struct rd_message *msg)
 {
 	if (rd_id_cmp(msg->id, RD_ID_ZERO) != 0)
 		add_id(out, msg->id);
-	if (msg->type.data != NULL && line_length(msg->type) == msg->type.len)
+	if (msg->type.data != NULL && is_free(msg->type))
 		add_field(out, "event", msg->type);
 	if (msg->encoding == RD_ENC_JSON || msg->encoding == RD_ENC_TEXT)
 		add_data(out, msg->payload);

@@ -114,6 +114,7 @@ static int on_length(struct rd_http_request *req, const struct rd_http_field *f)
 
 	if (rd_http_find_field(&below, f->name, &again))
 		return RD_EFORMAT;
+	req->has_length = true;
 	return number(f->value, &req->content_length);
 }
 

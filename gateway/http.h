@@ -45,6 +45,7 @@ struct rd_http_request {
 	int ws_version;                 /* 0 also where it is no number */
 	bool upgrade_websocket;         /* Upgrade lists "websocket" */
 	bool connection_upgrade;        /* Connection lists "upgrade" */
+	bool has_length;                /* content_length was told, perhaps 0 */
 	bool transfer_encoding;         /* a body that is not understood here */
 	bool expects_continue;          /* its body waits for a 100 */
 };

@@ -170,7 +170,7 @@ static void open_post(struct rd_router *r, struct rd_conn *conn,
 {
 	struct rd_buf channel = RD_BUF_INIT;
 
-	if (req->transfer_encoding)
+	if (req->transfer_encoding || !req->has_length)
 		refuse(conn, 411, "The body must have a Content-Length.");
 	else if (read_channel(conn, req, SSE_PREFIX, &channel))
 		rd_post_open(r->posts, conn, req, rd_buf_slice(&channel),

@@ -67,6 +67,23 @@ def test_type_is_the_kind_of_event(follow, store, channel):
         ("VISIT", "1"), ("message", "2"), ("", "3")]
 
 
+@pytest.mark.parametrize("kind", [
+    "redistribute.gap", "redistribute.end", "redistribute.", "error", "open"])
+def test_publishers_cannot_forge_what_the_gateway_tells(
+        follow, site, store, channel, kind):
+    """Whatever the way in: they are told as messages without a type."""
+    stream = follow(channel)
+    stream.begun()
+    assert post(site.port, channel, "1", query=f"?type={kind}")[0] == 200
+    xadd(store, channel, json="2", type=kind)
+    assert [(e.kind, e.data) for e in stream.events(2)] == [
+        ("message", "1"), ("message", "2")]
+    # Others who look alike keep theirs.
+    for other in (f"x{kind}", kind.upper()):
+        xadd(store, channel, json="3", type=other)
+        assert stream.event().kind == other
+
+
 @pytest.mark.parametrize("field,value,data", [
     ("json", b'{"a": 1.50}', '{"a": 1.50}'),
     ("json", b'{"a":\n 1,\r\n"b":2}', '{"a":\n 1,\n"b":2}'),
@@ -452,6 +469,22 @@ def test_limits_of_a_post(run, server, channel):
     assert metric(site, "handshake_timeouts_total") == 1
     eventually(lambda: metric(site, "connections") == 0)
     assert metric(site, "input_bytes") == 0
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+@pytest.mark.parametrize("body", [b"", b"lost"])
+def test_post_without_a_length_stores_nothing(site, store, channel, version,
+                                              body):
+    """The end of the connection is no end of a body, and an absent one is no
+    message."""
+    with peer.connect(site.port) as s:
+        s.sendall(sse.ask("POST", f"/sse/{channel}", length=False).replace(
+            b"HTTP/1.1", f"HTTP/{version}".encode()) + body)
+        s.shutdown(socket.SHUT_WR)
+        status, _, said = sse.answer(s)
+    assert (status, b"Content-Length" in said) == (411, True)
+    assert post(site.port, channel, "")[0] == 200     # an empty one is
+    assert store.xlen(channel_key(channel)) == 1
 
 
 def test_body_may_come_in_pieces_and_wait_for_leave(site, store, channel):

@@ -12,10 +12,15 @@ import peer
 LINE = re.compile(rb"\r\n|\n|\r")
 
 
-def ask(method, path, body=b"", headers=(), host="localhost"):
-    """The bytes of a request; headers: more lines, "Name: value"."""
+def ask(method, path, body=b"", headers=(), host="localhost", length=None):
+    """The bytes of a request; headers: more lines, "Name: value".  length:
+    whether a POST tells that it has no body; not where the headers tell of
+    one."""
+    if length is None:
+        length = not re.search(r"Content-Length|Transfer-Encoding",
+                               " ".join(headers))
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *headers]
-    if body:
+    if body or method == "POST" and length:
         lines.append(f"Content-Length: {len(body)}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
