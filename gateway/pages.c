@@ -15,7 +15,7 @@
 
 #define HEADERS                                                                \
 	"Content-Security-Policy: default-src 'self'; connect-src 'self' ws: " \
-	"wss:\r\n"                                                             \
+	"wss:; frame-ancestors 'none'\r\n"                                     \
 	"Referrer-Policy: no-referrer\r\n"                                     \
 	"Cache-Control: no-cache\r\n"
 

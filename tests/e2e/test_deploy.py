@@ -12,6 +12,8 @@ import subprocess
 import pytest
 
 import harness
+import peer
+import sse
 from harness import BUILD, REPO, clean_environment, free_ports
 
 # Below the prefix, as deploy/README.md has it; the operator's file is below /etc.
@@ -173,6 +175,7 @@ def test_systemd_finds_nothing_to_say_about_the_socket(unit, tree, tmp_path):
 
 def test_socket_agrees_with_the_program(tree):
     text = (tree.usr / "lib/systemd/system/redistribute.socket").read_text()
+    assert "SocketMode=0660\n" in text      # else anybody may connect
     defaults = dict(re.findall(r'^(?:STR|INT)\((host|port), "\w+", "?([\d.]+)',
                                (REPO / "src/options.def").read_text(), re.M))
     assert f"ListenStream={defaults['host']}:{defaults['port']}\n" in text
@@ -223,6 +226,10 @@ def test_installed_programs_find_each_other(run, tree, monkeypatch):
         assert exe == f"{tree.usr}/libexec/redistribute/redistribute-{role}"
     status, body = site.http("/room1", port=site.port)
     assert status == 200 and "<html" in body
+    # No other page may lay itself over it, and have clicks go there.
+    head = sse.request(site.port, "GET", "/room1")[1]
+    assert "frame-ancestors 'none'" in \
+        peer.header_of(head, "Content-Security-Policy")
     status, body = site.http("/client/redistribute-client.js", port=site.port)
     assert status == 200 and "export" in body
     assert run.client(site).ok("publish", channel="a", data=1)
