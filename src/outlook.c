@@ -113,7 +113,8 @@ static void on_report(void *arg, int err, const struct rd_reply *reply)
 /* The report of "<node>:<n>.<incarnation>" is that of "<node>.worker.<n>". */
 static void ask_report(struct look *l, struct rd_slice consumer)
 {
-	const char *colon = memchr(consumer.data, ':', consumer.len);
+	const char *colon =
+	    consumer.len == 0 ? NULL : memchr(consumer.data, ':', consumer.len);
 	struct rd_buf key = RD_BUF_INIT;
 	struct rd_slice argv[7] = {
 	    {"HMGET", 5},         {NULL, 0},
