@@ -1,37 +1,64 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * origin.c -- may a page of this origin open a connection? see origin.h.
+ *
+ * That origin and host agree proves nothing: whoever has a name may let it mean
+ * our address after his page was loaded (DNS rebinding), and then both are his.
+ * So the host must be ours first.  A browser that reads from what it takes for
+ * the page's own server tells no origin at all; there the host is all we know.
  */
 #include "gateway/origin.h"
 
+#include <arpa/inet.h>
 #include <strings.h>
+
+#define HOST_TEXT 256 /* no name is longer */
+
+/* Of "host:port", "[v6]:port", or either without a port. */
+struct authority {
+	struct rd_slice host; /* v6 with its brackets; not empty */
+	unsigned port;        /* the scheme's where none is said */
+};
 
 static bool equal_nocase(struct rd_slice a, struct rd_slice b)
 {
-	return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+	return a.len == b.len && a.len > 0 &&
+	       strncasecmp(a.data, b.data, a.len) == 0;
 }
 
-/* The host of "host:port", "[v6]:port" or either without a port; empty where
- * it is none of these. */
-static struct rd_slice host_of(struct rd_slice authority)
+/* Behind the host: nothing, or a colon and a number. */
+static bool read_port(struct rd_slice s, unsigned *port)
 {
-	const char *all_end = authority.data + authority.len, *end = NULL;
+	unsigned n = 0;
 
-	if (authority.len > 0 && authority.data[0] == '[')
-		end = memchr(authority.data, ']', authority.len);
-	if (end != NULL)
-		end++;
-	else
-		end = memchr(authority.data, ':', authority.len);
-	if (end == NULL)
-		return authority;
-	authority.len = (size_t)(end - authority.data);
-	for (const char *p = end + 1; p < all_end; p++)
-		if (*p < '0' || *p > '9')
-			authority.len = 0;
-	if (end < all_end && *end != ':')
-		authority.len = 0;
-	return authority;
+	if (s.len == 0)
+		return true;
+	if (s.len < 2 || s.data[0] != ':')
+		return false;
+	for (size_t i = 1; i < s.len; i++) {
+		if (s.data[i] < '0' || s.data[i] > '9' || n > 65535)
+			return false;
+		n = n * 10 + (unsigned)(s.data[i] - '0');
+	}
+	*port = n;
+	return n <= 65535;
+}
+
+static bool read_authority(struct rd_slice s, bool secure,
+			   struct authority *a_out)
+{
+	struct authority a = {s, secure ? 443 : 80};
+	char stop = s.len > 0 && s.data[0] == '[' ? ']' : ':';
+	size_t n = 0;
+
+	while (n < s.len && s.data[n] != stop)
+		n++;
+	if (stop == ']' && n++ == s.len)
+		return false;
+	a.host.len = n;
+	*a_out = a;
+	return n > 0 && read_port((struct rd_slice){s.data + n, s.len - n},
+				  &a_out->port);
 }
 
 static bool is_loopback(struct rd_slice host)
@@ -42,33 +69,101 @@ static bool is_loopback(struct rd_slice host)
 		strspn(host.data, "0123456789.") >= host.len);
 }
 
-static bool same_host(struct rd_slice origin, struct rd_slice host)
+static bool is_address(struct rd_slice host)
 {
-	const char *slashes = memmem(origin.data, origin.len, "://", 3);
-	struct rd_slice theirs;
+	char text[HOST_TEXT];
+	struct in6_addr any;
+	bool v6 = host.len > 2 && host.data[0] == '[';
 
-	if (slashes == NULL) /* "null": a file, or a sandboxed frame */
+	if (host.len >= sizeof(text))
 		return false;
-	theirs.data = slashes + 3;
-	theirs.len = origin.len - (size_t)(theirs.data - origin.data);
-	theirs = host_of(theirs);
-	host = host_of(host);
-	if (theirs.len == 0)
-		return false;
-	return equal_nocase(theirs, host) ||
-	       (is_loopback(theirs) && is_loopback(host));
+	memcpy(text, host.data, host.len);
+	text[host.len] = '\0';
+	if (v6)
+		text[host.len - 1] = '\0';
+	return inet_pton(v6 ? AF_INET6 : AF_INET, text + v6, &any) == 1;
 }
 
-bool rd_origin_allowed(const struct rd_strings *allowed, struct rd_slice origin,
+/* Takes "scheme://" off an origin; false for one without: "null" is a file, or
+ * a sandboxed frame. */
+static bool take_scheme(struct rd_slice *origin, struct rd_slice *scheme_out)
+{
+	const char *at = origin->len == 0
+			     ? NULL
+			     : memmem(origin->data, origin->len, "://", 3);
+
+	if (at == NULL)
+		return false;
+	*scheme_out =
+	    (struct rd_slice){origin->data, (size_t)(at - origin->data)};
+	origin->len -= scheme_out->len + 3;
+	origin->data = at + 3;
+	return true;
+}
+
+static bool is_listed(const struct rd_config *cfg, struct rd_slice host)
+{
+	for (int i = 0; i < cfg->server_name.count; i++)
+		if (equal_nocase(host, rd_slice_str(cfg->server_name.items[i])))
+			return true;
+	for (int i = 0; i < cfg->origin.count; i++) {
+		struct rd_slice scheme,
+		    rest = rd_slice_str(cfg->origin.items[i]);
+		struct authority a;
+
+		if (rd_slice_is(rest, "*") ||
+		    (take_scheme(&rest, &scheme) &&
+		     read_authority(rest, false, &a) &&
+		     equal_nocase(host, a.host)))
+			return true;
+	}
+	return false;
+}
+
+static bool is_ours(const struct rd_config *cfg, const char *bound,
+		    struct rd_slice host)
+{
+	return is_loopback(host) || is_address(host) ||
+	       equal_nocase(host, rd_slice_str(bound)) || is_listed(cfg, host);
+}
+
+bool rd_origin_is_us(const struct rd_config *cfg, const char *bound,
+		     struct rd_slice host)
+{
+	struct authority a;
+
+	return host.len == 0 ||
+	       (read_authority(host, false, &a) && is_ours(cfg, bound, a.host));
+}
+
+/* A page of this gateway's own? */
+static bool is_own(const struct rd_config *cfg, struct rd_slice origin,
+		   struct rd_slice host)
+{
+	bool secure = *cfg->cert != '\0';
+	struct authority theirs, ours;
+	struct rd_slice scheme;
+
+	return take_scheme(&origin, &scheme) &&
+	       equal_nocase(scheme, rd_slice_str(secure ? "https" : "http")) &&
+	       read_authority(origin, secure, &theirs) &&
+	       read_authority(host, secure, &ours) &&
+	       theirs.port == ours.port &&
+	       (equal_nocase(theirs.host, ours.host) ||
+		(is_loopback(theirs.host) && is_loopback(ours.host))) &&
+	       is_ours(cfg, cfg->host, ours.host);
+}
+
+bool rd_origin_allowed(const struct rd_config *cfg, struct rd_slice origin,
 		       struct rd_slice host)
 {
 	if (origin.len == 0)
 		return true;
-	if (allowed->count == 0)
-		return same_host(origin, host);
-	for (int i = 0; i < allowed->count; i++)
-		if (!strcmp(allowed->items[i], "*") ||
-		    equal_nocase(origin, rd_slice_str(allowed->items[i])))
+	if (cfg->origin.count == 0)
+		return is_own(cfg, origin, host);
+	for (int i = 0; i < cfg->origin.count; i++)
+		if (!strcmp(cfg->origin.items[i], "*") ||
+		    equal_nocase(origin, rd_slice_str(cfg->origin.items[i])))
 			return true;
 	return false;
 }

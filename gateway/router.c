@@ -13,7 +13,8 @@
 #define WS_PREFIX  "/ws/"
 #define SSE_PREFIX "/sse/"
 
-#define NO_ORIGIN "This origin is not allowed; see --origin."
+#define NO_ORIGIN "This origin is not allowed; see --origin and --server-name."
+#define NO_NAME   "This gateway is not known by this name; see --server-name."
 /* What a page of another origin may send, and for how long it may know. */
 #define PREFLIGHT                                                              \
 	"Access-Control-Allow-Methods: GET, POST\r\n"                          \
@@ -72,7 +73,7 @@ static void send_on_stream(struct rd_router *r, struct rd_conn *conn,
 
 	count_sent_on(r);
 	rd_frame_event_start(&event, RD_ID_ZERO, r->come_again_ms);
-	if (rd_origin_allowed(&r->cfg->origin, req->origin, req->host))
+	if (rd_origin_allowed(r->cfg, req->origin, req->host))
 		rd_origin_headers(req->origin, &headers);
 	rd_conn_answer(conn, 200, "text/event-stream", rd_buf_slice(&event),
 		       rd_buf_text(&headers));
@@ -186,8 +187,12 @@ static void open_sse(struct rd_router *r, struct rd_conn *conn,
 
 	rd_origin_headers(req->origin, &headers);
 	wish.headers = rd_buf_text(&headers);
-	if (!rd_origin_allowed(&r->cfg->origin, req->origin, req->host)) {
+	if (!rd_origin_allowed(r->cfg, req->origin, req->host)) {
 		refuse(conn, 403, NO_ORIGIN);
+	} else if (rd_slice_is(req->method, "GET") && req->origin.len == 0 &&
+		   !rd_origin_is_us(r->cfg, r->cfg->host, req->host)) {
+		/* A page that reads from what has its own name, it thinks. */
+		refuse(conn, 403, NO_NAME);
 	} else if (rd_slice_is(req->method, "GET")) {
 		open_plain(r, conn, req, SSE_PREFIX, &wish);
 	} else if (rd_slice_is(req->method, "POST")) {
@@ -215,8 +220,7 @@ static void open_websocket(struct rd_router *r, struct rd_conn *conn,
 
 	if (status != 0) {
 		refuse(conn, status, why);
-	} else if (!rd_origin_allowed(&r->cfg->origin, req->origin,
-				      req->host)) {
+	} else if (!rd_origin_allowed(r->cfg, req->origin, req->host)) {
 		refuse(conn, 403, NO_ORIGIN);
 	} else if (has_prefix(req->path, WS_PREFIX)) {
 		wish.protocol = choose(req, &codec);

@@ -232,6 +232,26 @@ static bool check_origins(const struct rd_config *cfg, struct rd_buf *why)
 	return true;
 }
 
+/* As a Host has it, without a port; addresses need not be listed. */
+static bool check_server_names(const struct rd_config *cfg, struct rd_buf *why)
+{
+	for (int i = 0; i < cfg->server_name.count; i++) {
+		const char *name = cfg->server_name.items[i];
+
+		if (*name != '\0' && strlen(name) < 254 &&
+		    name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789.-_")] == '\0')
+			continue;
+		rd_buf_addf(why,
+			    "server-name: expected the name of a host, without "
+			    "scheme and port, found \"%s\"",
+			    name);
+		return false;
+	}
+	return true;
+}
+
 static bool check_pages(const struct rd_config *cfg, struct rd_buf *why)
 {
 	struct stat st;
@@ -391,7 +411,8 @@ int rd_config_check(const struct rd_config *cfg, struct rd_buf *why)
 	static check_fn *const rules[] = {
 	    check_names,   check_targets,   check_tls,      check_ports,
 	    check_origins, check_pages,     check_events,   check_shown,
-	    check_backlog, check_listening, check_watchdog, NULL};
+	    check_backlog, check_listening, check_watchdog, check_server_names,
+	    NULL};
 
 	if (!keep_to(rules, cfg, why) || !keep_to(team_rules, cfg, why))
 		return RD_ECONFIG;

@@ -303,6 +303,35 @@ def test_drain_tells_streams_when_to_come_back(run, server, channel, follow):
 
 # --- who may -----------------------------------------------------------------
 
+def test_name_that_is_not_ours_is_given_no_stream(run, server, site, channel):
+    """DNS rebinding: a page that reads from its own server, as its browser
+    thinks, sends no Origin."""
+    def status(daemon, method, host, *headers):
+        with peer.connect(daemon.port) as s:
+            s.sendall(sse.ask(method, f"/sse/{channel}", headers=headers,
+                              host=host))
+            return int(s.recv(1000).split()[1])
+
+    evil = f"evil.example:{site.port}"
+    assert status(site, "GET", evil) == 403
+    assert status(site, "GET", evil, f"Origin: http://{evil}") == 403
+    assert status(site, "POST", evil, f"Origin: http://{evil}") == 403
+    assert status(site, "OPTIONS", evil, f"Origin: http://{evil}") == 403
+    assert status(site, "POST", evil) == 200    # no browser does that
+    here = f"localhost:{site.port}"
+    assert status(site, "GET", here) == 200
+    assert status(site, "GET", "192.0.2.1") == 200
+    assert status(site, "POST", here, f"Origin: http://{here}") == 200
+    assert status(site, "POST", here, "Origin: http://localhost:1") == 403
+    listed = run.daemon("--origin", "https://app.example",
+                        "--server-name", "gw.example", redis=server)
+    for host, expect in (("gw.example", 200), ("app.example", 200),
+                         ("evil.example", 403)):
+        assert status(listed, "GET", host) == expect
+    every = run.daemon("--origin", "*", redis=server)
+    assert status(every, "GET", "evil.example") == 200
+
+
 def test_origin_is_checked_and_told(run, server, channel):
     site = run.daemon("--origin", "https://a.example", redis=server)
     ours, theirs = "Origin: https://a.example", "Origin: https://b.example"

@@ -65,6 +65,7 @@ def test_bad_flag_is_a_usage_error(run, server, flags, named):
     (["--consume", "a\nb"], "consume"),
     (["--cert", "/does/not/exist"], "key"),
     (["--origin", "nonsense"], "origin"),
+    (["--server-name", "https://a.example"], "server-name"),
     (["--pages", "/does/not/exist"], "pages"),
     (["--host", "0.0.0.0"], "insecure"),
     (["--ops-host", "0.0.0.0"], "insecure"),

@@ -485,7 +485,7 @@ def origin_status(run, site, origin, **more):
     return 101
 
 
-def test_only_pages_of_the_same_host_may_connect(run, site):
+def test_only_its_own_pages_may_connect(run, site):
     here = f"127.0.0.1:{site.port}"
     assert origin_status(run, site, None) == 101
     assert origin_status(run, site, f"http://{here}") == 101
@@ -493,11 +493,24 @@ def test_only_pages_of_the_same_host_may_connect(run, site):
     assert origin_status(run, site, f"http://evil.example:{site.port}") == 403
     assert origin_status(run, site, f"http://{here}.evil.example") == 403
     assert origin_status(run, site, f"http://evil.example/{here}") == 403
-    assert origin_status(run, site, "http://127.0.0.1:1") == 101  # any port
-    assert origin_status(run, site, "http://localhost:3000") == 101
+    assert origin_status(run, site, f"http://localhost:{site.port}") == 101
+    assert origin_status(run, site, f"https://{here}") == 403
+    assert origin_status(run, site, "http://127.0.0.1:1") == 403
+    assert origin_status(run, site, "http://localhost:3000") == 403
     assert origin_status(run, site, "null") == 403
-    assert origin_status(run, site, "http://Chat.Example",
-                         name="chat.example") == 101
+
+
+def test_name_that_is_not_ours_proves_nothing(run, server, site):
+    """DNS rebinding: a page's own name has come to mean our address."""
+    for name in ("evil.example", f"evil.example:{site.port}"):
+        assert origin_status(run, site, f"http://{name}", name=name) == 403
+    known = run.daemon("--server-name", "chat.example", redis=server)
+    assert origin_status(run, known, "http://Chat.Example:81",
+                         name="chat.example:81") == 101
+    assert origin_status(run, known, "http://chat.example",
+                         name="chat.example:81") == 403
+    assert origin_status(run, known, "http://evil.example",
+                         name="evil.example") == 403
 
 
 def test_origins_may_be_listed(run, server):
