@@ -18,6 +18,7 @@ needs_build() {
 	need pkg-config pkg-config
 	need python3 python3
 	need =libevent.pc libevent-dev
+	need =libevent_openssl.pc libevent-dev
 	need =hiredis.pc libhiredis-dev
 	need =openssl.pc libssl-dev
 	need '=msgpack-c.pc|=msgpack.pc' 'libmsgpack-c-dev|libmsgpack-dev'

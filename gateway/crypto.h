@@ -5,6 +5,7 @@
 #ifndef RD_GATEWAY_CRYPTO_H
 #define RD_GATEWAY_CRYPTO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <redistribute/slice.h>
@@ -18,6 +19,9 @@
  * header, not what it decodes to.
  */
 void rd_ws_accept(struct rd_slice key, char out[RD_WS_ACCEPT_TEXT]);
+
+/* Same bytes?  How long it takes tells nothing about either. */
+bool rd_secret_same(struct rd_slice a, struct rd_slice b);
 
 /* Fills with bytes that nobody can foretell.  Aborts where there are none. */
 void rd_random(void *out, size_t len);

@@ -344,9 +344,8 @@ static int open_ports(struct rd_gateway *g, struct rd_buf *why)
 		return err;
 	g->overview = rd_overview_open(g->loop, &g->uri, g->redis_tls, g->id,
 				       cfg->prefix, rd_gateway_looked, g);
-	return rd_ops_open(g->loop, cfg->ops_host,
-			   (int)cfg->ops_port + g->proc->index, &rd_gateway_ops,
-			   g, &g->ops, why);
+	return rd_ops_open(g->loop, cfg, g->proc->index, &rd_gateway_ops, g,
+			   &g->ops, why);
 }
 
 int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
@@ -428,6 +427,8 @@ void rd_gateway_reload(struct rd_gateway *g)
 	struct rd_buf why = RD_BUF_INIT;
 	struct rd_tls *tls;
 
+	if (g->ops != NULL)
+		rd_ops_reload(g->ops);
 	if (g->tls == NULL)
 		return;
 	if (open_tls(cfg, &tls, &why) == RD_OK) {

@@ -39,6 +39,15 @@ static void add_rules(const struct rd_gateway *g, struct rd_buf *out)
 	rd_events_metrics(g->events, out, add_counter);
 }
 
+static void add_ops(const struct rd_gateway *g, struct rd_buf *out)
+{
+	const struct rd_ops_counters o = rd_ops_counters(g->ops);
+
+#define X(name, help) add_counter(out, #name, help, o.name);
+	RD_OPS_COUNTERS(X)
+#undef X
+}
+
 static void ops_metrics(void *arg, struct rd_buf *out)
 {
 	struct rd_gateway *g = arg;
@@ -104,6 +113,7 @@ static void ops_metrics(void *arg, struct rd_buf *out)
 	RD_PUBLISHER_COUNTERS(X)
 #undef X
 	add_rules(g, out);
+	add_ops(g, out);
 #undef GAUGE
 #undef COUNTER
 	rd_overview_add(g->overview, out);

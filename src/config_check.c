@@ -98,18 +98,51 @@ static bool check_targets(const struct rd_config *cfg, struct rd_buf *why)
 
 static bool check_tls(const struct rd_config *cfg, struct rd_buf *why)
 {
-	if ((*cfg->cert == '\0') == (*cfg->key == '\0'))
-		return true;
-	rd_buf_addf(why, "%s is given without %s: TLS needs both",
-		    *cfg->cert != '\0' ? "cert" : "key",
-		    *cfg->cert != '\0' ? "key" : "cert");
-	return false;
+	const struct {
+		const char *cert, *key, *cert_name, *key_name;
+	} ports[] = {
+	    {cfg->cert, cfg->key, "cert", "key"},
+	    {cfg->ops_cert, cfg->ops_cert_key, "ops-cert", "ops-cert-key"}};
+
+	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++) {
+		bool has_cert = *ports[i].cert != '\0';
+
+		if (has_cert == (*ports[i].key != '\0'))
+			continue;
+		rd_buf_addf(why, "%s is given without %s: TLS needs both",
+			    has_cert ? ports[i].cert_name : ports[i].key_name,
+			    has_cert ? ports[i].key_name : ports[i].cert_name);
+		return false;
+	}
+	return true;
 }
 
 static bool is_loopback(const char *host)
 {
 	return !strncmp(host, "127.", 4) || !strcmp(host, "::1") ||
 	       !strcmp(host, "[::1]") || !strcmp(host, "localhost");
+}
+
+/* The operator's port. */
+static bool check_ops(const struct rd_config *cfg, struct rd_buf *why)
+{
+	const char *problem = NULL;
+
+	if (is_loopback(cfg->ops_host) || cfg->ops_port == 0)
+		return true;
+	if (*cfg->ops_token_file == '\0')
+		problem = "everybody there could read the metrics: give "
+			  "ops-token-file";
+	else if (*cfg->ops_cert == '\0' && !cfg->insecure)
+		problem = "without a certificate everybody on the way can read "
+			  "the token: give ops-cert and ops-cert-key, or "
+			  "insecure to accept that";
+	if (problem != NULL)
+		rd_buf_addf(why,
+			    "ops-host: %s can be reached from other machines, "
+			    "and %s",
+			    cfg->ops_host, problem);
+	return problem == NULL;
 }
 
 static bool check_listening(const struct rd_config *cfg, struct rd_buf *why)
@@ -119,6 +152,8 @@ static bool check_listening(const struct rd_config *cfg, struct rd_buf *why)
 			    *cfg->host == '\0' ? "host" : "ops-host");
 		return false;
 	}
+	if (!check_ops(cfg, why))
+		return false;
 	if (cfg->insecure)
 		return true;
 	if (!is_loopback(cfg->host) && *cfg->cert == '\0') {
@@ -128,14 +163,6 @@ static bool check_listening(const struct rd_config *cfg, struct rd_buf *why)
 			    "read and change what is sent: give cert and key, "
 			    "or insecure to accept that",
 			    cfg->host);
-		return false;
-	}
-	if (!is_loopback(cfg->ops_host) && cfg->ops_port != 0) {
-		rd_buf_addf(why,
-			    "ops-host: %s can be reached from other machines, "
-			    "and health and metrics are told to everybody, "
-			    "without TLS: give insecure to accept that",
-			    cfg->ops_host);
 		return false;
 	}
 	return true;

@@ -18,6 +18,7 @@
 #include "src/proc.h"
 #include "src/repair.h"
 #include "src/role.h"
+#include "src/secret.h"
 #include "src/spec.h"
 #include "src/tls.h"
 
@@ -190,13 +191,21 @@ static bool check_events(const struct checking *c)
 
 int rd_preflight_certificate(const struct rd_config *cfg, struct rd_buf *why)
 {
+	struct rd_buf token = RD_BUF_INIT;
 	struct rd_tls *tls = NULL;
-	int err;
+	int err = RD_OK;
 
-	if (*cfg->cert == '\0')
-		return RD_OK;
-	err = rd_tls_server(cfg->cert, cfg->key, &tls, why);
+	if (*cfg->cert != '\0')
+		err = rd_tls_server(cfg->cert, cfg->key, &tls, why);
 	rd_tls_free(&tls);
+	if (err == RD_OK && *cfg->ops_cert != '\0')
+		err =
+		    rd_tls_server(cfg->ops_cert, cfg->ops_cert_key, &tls, why);
+	rd_tls_free(&tls);
+	if (err == RD_OK && *cfg->ops_token_file != '\0')
+		err = rd_secret_read("ops-token-file", cfg->ops_token_file,
+				     &token, why);
+	rd_buf_fini(&token);
 	return err;
 }
 

@@ -40,7 +40,8 @@ typedef bool rd_finding_fn(void *arg, const struct rd_finding *finding);
 bool rd_preflight(const struct rd_preflight *known, rd_finding_fn *fn,
 		  void *arg);
 
-/* One of the checks alone, for a reload: RD_ECONFIG with why. */
+/* One of the checks alone, for a reload: RD_ECONFIG with why.  The certificates
+ * of both ports, and the token. */
 RD_MUST_CHECK int rd_preflight_certificate(const struct rd_config *cfg,
 					   struct rd_buf *why);
 RD_MUST_CHECK int rd_preflight_port(const char *host, int64_t port,

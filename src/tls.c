@@ -275,6 +275,15 @@ struct rd_tls_io *rd_tls_accept(struct rd_tls *tls, int fd)
 	return io;
 }
 
+struct ssl_st *rd_tls_session(struct rd_tls *tls)
+{
+	SSL *ssl = SSL_new(tls->ctx);
+
+	if (ssl == NULL)
+		abort(); /* out of memory */
+	return ssl;
+}
+
 struct rd_tls_io *rd_tls_connect(struct rd_tls *tls, int fd, const char *host)
 {
 	struct rd_tls_io *io = open_io(tls, fd);

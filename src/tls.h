@@ -36,6 +36,8 @@ void rd_tls_free(struct rd_tls **tls);
 struct rd_tls_io *rd_tls_connect(struct rd_tls *tls, int fd, const char *host);
 /* A server connection over fd, which stays the caller's. */
 struct rd_tls_io *rd_tls_accept(struct rd_tls *tls, int fd);
+/* The same for a bufferevent of libevent, whose it becomes. */
+struct ssl_st *rd_tls_session(struct rd_tls *tls);
 /* Tells the peer where that does not block (close_notify), and frees. */
 void rd_tls_close(struct rd_tls_io **io);
 /*

@@ -68,7 +68,7 @@ def test_bad_flag_is_a_usage_error(run, server, flags, named):
     (["--server-name", "https://a.example"], "server-name"),
     (["--pages", "/does/not/exist"], "pages"),
     (["--host", "0.0.0.0"], "insecure"),
-    (["--ops-host", "0.0.0.0"], "insecure"),
+    (["--ops-host", "0.0.0.0"], "ops-token-file"),
     (["--config", "/does/not/exist"], "/does/not/exist"),
     (["--retry-delay", "2h"], "retry-"),
 ])

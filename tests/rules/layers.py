@@ -21,7 +21,7 @@ FLOORS = [
      "loop pollset tickets tls wire connect reply reply_reader pending redis redis_io "
      "redis_greet redis_link ask script stream "
      "holders trim keeper keeper_impl keeper_due keeper_scan keeper_expire keeper_dead "
-     "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc activation team agree fleet census metrics"),
+     "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc secret activation team agree fleet census metrics"),
     ("3", "src", "public 0 1 2",
      "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald nodelock repair preflight preflight_handler preflight_redis reload "
      "supervisor supervisor_redis supervisor_signals supervisor_state cli cli_fleet main cmd_*"),
@@ -33,7 +33,7 @@ FLOORS = [
     ("C", "gateway", "public 0 1 2 A B",
      "subscription subscription_impl settle fetch fanout slow feeds history about asker asks stale mailbox events events_impl socket "
      "outbox session session_impl session_events session_flow sessions plain plain_impl plain_open post listener pages "
-     "router ops overview"),
+     "router guests ops overview"),
     ("D", "gateway", "public 0 1 2 A B C", "gateway gateway_impl drain metrics main"),
     ("E", "workers", "public 0 1", "retry verdict event dispatch batch gauge line pace"),
     ("F", "workers", "public 0 1 2 E",
@@ -51,8 +51,8 @@ LIBRARIES = {
     "ini.h": "src/config_file.c",
     "zlib.h": "gateway/deflate.c",
     "openssl/": "src/tls.c gateway/crypto.c",
-    "event2/http": "gateway/ops.c",
-    "event2/": "src/connect.c src/loop.c src/loop.h src/redis_io.c src/tls.c src/wire.c gateway/ops.c",
+    "event2/http": "gateway/ops.c gateway/guests.c",
+    "event2/": "src/connect.c src/loop.c src/loop.h src/redis_io.c src/tls.c src/wire.c gateway/ops.c gateway/guests.c",
 }
 
 # What else may stand in angle brackets: the C library and the kernel.
