@@ -34,22 +34,6 @@ void rd_conn_enter(struct rd_conn *c, enum state state)
 		rd_task_defer(&c->conns->reap, c->conns->loop);
 }
 
-void rd_conn_interest(struct rd_conn *c)
-{
-	short what = 0;
-
-	if (c->state == DEAD)
-		return;
-	if (!c->paused || c->state >= CLOSING)
-		what |= EV_READ;
-	if (c->blocked)
-		what |= EV_WRITE;
-	if (rd_pollset_set(c->conns->sockets, c->fd, c, c->watched, what) !=
-	    RD_OK)
-		rd_conn_enter(c, DEAD);
-	c->watched = (uint8_t)what;
-}
-
 void rd_conn_close(struct rd_conn *c, uint16_t code, const char *reason)
 {
 	char frame[RD_WS_CLOSE_MAX];
@@ -78,6 +62,9 @@ void rd_conn_answer(struct rd_conn *c, int status, const char *type,
 	struct rd_buf out = RD_BUF_INIT;
 
 	assert(c->state == HEAD || c->state == BODY || c->state == DEAD);
+	/* Nobody can hear an answer before TLS has begun. */
+	if (c->tls != NULL && !rd_tls_is_open(c->tls) && c->state == HEAD)
+		rd_conn_enter(c, DEAD);
 	rd_http_answer(&out, status, type, body, extra, c->head_only);
 	rd_conn_append(c, rd_buf_slice(&out));
 	rd_buf_fini(&out);
@@ -445,5 +432,9 @@ void rd_conn_event(void *item, short what)
 	/* A TLS handshake may have waited for either. */
 	if ((what & EV_READ) || c->tls != NULL)
 		conn_readable(c);
+	if (c->reads_first) {
+		c->reads_first = c->blocked = false;
+		rd_conn_flush(c);
+	}
 	rd_conn_interest(c);
 }

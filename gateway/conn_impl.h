@@ -53,7 +53,8 @@ struct rd_conn {
 	bool stream : 1;            /* OPEN, PINGED: of events, no WebSocket */
 	bool owed : 1;              /* BODY: it is whole, an answer is due */
 	bool paused : 1;            /* by its owner: messages wait */
-	bool blocked : 1;           /* the kernel takes no bytes at present */
+	bool blocked : 1;           /* no bytes can be written at present */
+	bool reads_first : 1;       /* blocked: TLS must read before that */
 	bool notify : 1;            /* drained() is owed */
 	bool peer_closed : 1;       /* the client's close frame came */
 	bool write_ended : 1;       /* ENDING: our end of the socket is shut */

@@ -27,6 +27,22 @@
 /* Nobody has a smaller share of max_buffers. */
 #define SHARE_MIN 4096
 
+void rd_conn_interest(struct rd_conn *c)
+{
+	short what = 0;
+
+	if (c->state == DEAD)
+		return;
+	if (!c->paused || c->state >= CLOSING)
+		what |= EV_READ;
+	if (c->blocked && !c->reads_first)
+		what |= EV_WRITE;
+	if (rd_pollset_set(c->conns->sockets, c->fd, c, c->watched, what) !=
+	    RD_OK)
+		rd_conn_enter(c, DEAD);
+	c->watched = (uint8_t)what;
+}
+
 /* Like read(2) and write(2), over TLS or not; RD_EAGAIN, RD_EIO. */
 long rd_conn_read(struct rd_conn *c, void *buf, size_t len)
 {
@@ -60,8 +76,15 @@ static long conn_write(struct rd_conn *c, struct rd_slice first,
 	ssize_t n;
 
 	c->conns->counters.sends++;
-	if (c->tls != NULL)
-		return rd_tls_write(c->tls, one.data, one.len, &want);
+	if (c->tls != NULL) {
+		long put = rd_tls_write(c->tls, one.data, one.len, &want);
+
+		/* A peer that sends half of a handshake message (to change
+		 * keys, say) is written nothing until the rest has come; the
+		 * socket itself is ready all the time. */
+		c->reads_first = put == RD_EAGAIN && want == EV_READ;
+		return put;
+	}
 	if (first.len > 0 && second.len > 0)
 		n = sendmsg(c->fd, &both, MSG_NOSIGNAL);
 	else
@@ -95,6 +118,8 @@ void rd_conn_drop(struct rd_conn *c, size_t n)
  * those of them that the kernel did not take. */
 static struct rd_slice conn_write_out(struct rd_conn *c, struct rd_slice bytes)
 {
+	if (c->out.len + bytes.len == 0)
+		return bytes; /* blocked, it is a read of TLS that waits */
 	while (c->out.len + bytes.len > 0) {
 		size_t waited = c->out.len, behind = 0;
 		long n = conn_write(c, rd_buf_slice(&c->out), bytes);

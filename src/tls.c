@@ -416,6 +416,11 @@ const char *rd_tls_why(const struct rd_tls_io *io)
 	return io->why == NULL ? "the peer has ended" : io->why;
 }
 
+bool rd_tls_is_open(const struct rd_tls_io *io)
+{
+	return !io->broken && SSL_is_init_finished(io->ssl);
+}
+
 bool rd_tls_pending(const struct rd_tls_io *io)
 {
 	return SSL_pending(io->ssl) > 0;

@@ -53,6 +53,8 @@ long rd_tls_write(struct rd_tls_io *io, const void *buf, size_t len,
 		  short *want_out);
 /* After RD_EIO: what broke the connection, in words, borrowed from io. */
 const char *rd_tls_why(const struct rd_tls_io *io);
+/* Is the handshake done?  Before, nothing that is written can reach anybody. */
+bool rd_tls_is_open(const struct rd_tls_io *io);
 /* Decrypted bytes that wait inside, and will not make the descriptor ready. */
 bool rd_tls_pending(const struct rd_tls_io *io);
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Clients that come back by TLS: the second handshake is a short one, at
 whichever gateway of the machine it ends."""
+import hashlib
+import hmac
 import json
 import signal
 import socket
@@ -8,8 +10,10 @@ import ssl
 import stat
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from harness import PATIENCE, certificate, eventually
+import peer
+from harness import PATIENCE, certificate, eventually, holds, http_get, xadd
 from peer import handshake
 
 GATEWAYS = 3
@@ -99,3 +103,101 @@ def test_keys_of_tickets_are_the_owners_alone(site):
     assert len(files) in (1, 2)
     for path in [folder, *files]:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+
+
+# --- a handshake that does not go on ------------------------------------------
+
+def figure(site, name):
+    line = f"redistribute_gateway_{name} "
+    return next(float(one.removeprefix(line))
+                for one in http_get(site.ops_port, "/metrics")[1].splitlines()
+                if one.startswith(line))
+
+
+@pytest.fixture
+def hasty(run, server, site):
+    hasty = run.daemon("--cert", site.cert, "--key",
+                       site.cert.with_suffix(".key"),
+                       "--handshake-timeout", "500ms",
+                       "--ping-interval", "300ms", redis=server)
+    hasty.cert = site.cert
+    return hasty
+
+
+@pytest.mark.parametrize("first", [b"", b"\x16\x03\x01\x02\x00\x01\x00"])
+def test_an_unfinished_handshake_is_ended_without_an_answer(hasty, first):
+    """Written in there, it would never leave, and be tried without end."""
+    silent = [peer.connect(hasty.port) for _ in range(8)]
+    for s in silent:
+        s.sendall(first)
+    eventually(lambda: figure(hasty, "handshake_timeouts_total") == len(silent))
+    eventually(lambda: figure(hasty, "connections") == 0)
+    assert figure(hasty, "sends_total") == 0
+    for s in silent:
+        assert s.recv(100) == b""
+        s.close()
+
+
+def test_a_request_that_does_not_come_is_answered_after_the_handshake(hasty):
+    with peer.connect(hasty.port, tls=trusting(hasty)) as s:
+        assert s.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+class HalfKey:
+    """A TLS 1.3 client that can write the records of its own hand."""
+
+    def __init__(self, site, path, keylog):
+        self.sock = peer.connect(site.port)
+        tls = trusting(site)
+        tls.keylog_filename = str(keylog)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = tls.wrap_bio(self.incoming, self.outgoing,
+                                server_hostname="localhost")
+        self.until(self.tls.do_handshake)
+        assert self.tls.cipher()[0] == "TLS_AES_256_GCM_SHA384"
+        self.tls.write(handshake(path)[0])
+        self.sent = 1
+        self.got = b""
+        self.see(b"\r\n\r\n")
+        line = next(one for one in keylog.read_text().splitlines()
+                    if one.startswith("CLIENT_TRAFFIC_SECRET_0 "))
+        self.secret = bytes.fromhex(line.split()[2])
+
+    def until(self, step):
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self.sock.sendall(self.outgoing.read())
+                self.incoming.write(self.sock.recv(65536))
+
+    def see(self, words):
+        while words not in self.got:
+            self.got += self.until(lambda: self.tls.read(65536))
+
+    def expand(self, label, size):
+        label = b"tls13 " + label
+        info = (size.to_bytes(2, "big") + bytes([len(label)]) + label +
+                b"\0\1")
+        return hmac.digest(self.secret, info, hashlib.sha384)[:size]
+
+    def record(self, content, kind=22):
+        """A record of its own, of handshake where nothing else is said."""
+        nonce = int.from_bytes(self.expand(b"iv", 12), "big") ^ self.sent
+        head = b"\x17\x03\x03" + (len(content) + 17).to_bytes(2, "big")
+        self.sent += 1
+        self.sock.sendall(head + AESGCM(self.expand(b"key", 32)).encrypt(
+            nonce.to_bytes(12, "big"), content + bytes([kind]), head))
+
+
+def test_half_a_change_of_keys_costs_nothing(hasty, server, channel, tmp_path):
+    """Until the other half has come, TLS writes nothing."""
+    client = HalfKey(hasty, f"/ws/{channel}", tmp_path / "keys")
+    client.record(b"\x18\0\0\1")      # KeyUpdate, of one byte
+    xadd(server.client(), channel, text="words")
+    eventually(lambda: figure(hasty, "deliveries_total") == 1)
+    before = figure(hasty, "sends_total")
+    holds(lambda: figure(hasty, "sends_total") < before + 50, 1)
+    client.record(b"\0")
+    client.see(b"words")
+    client.sock.close()
