@@ -27,6 +27,7 @@ struct rd_channels *rd_channels_new(struct rd_doorbell *doorbell,
 	channels->arg = arg;
 	channels->rings = rd_rings_new(ring_limit);
 	rd_map_init(&channels->map);
+	rd_trails_init(&channels->trails);
 	return channels;
 }
 
@@ -102,6 +103,7 @@ void rd_channel_put(struct rd_channel **ch_p)
 		return;
 	rd_map_remove(&ch->channels->map, &ch->node);
 	rd_ring_free(&ch->ring);
+	rd_trail_free(&ch->trail);
 	if (ch->started)
 		rd_bell_remove(ch->channels->doorbell, &ch->bell);
 	if (!ch->reading)
@@ -149,6 +151,7 @@ void rd_channel_forget(struct rd_channel *ch, bool same)
 	ch->anchored = false;
 	ch->suspicious = false;
 	rd_ring_free(&ch->ring);
+	rd_trail_free(&ch->trail);
 }
 
 void rd_channel_restart(struct rd_channel *ch)
@@ -175,6 +178,11 @@ enum rd_ring_found rd_channel_recall(struct rd_channel *ch, struct rd_id id,
 				     struct rd_ring_at *at_out)
 {
 	return rd_ring_find(ch->channels->rings, ch->ring, id, at_out);
+}
+
+struct rd_trail *rd_channel_trail(struct rd_channel *ch)
+{
+	return rd_trail_get(&ch->channels->trails, &ch->trail);
 }
 
 size_t rd_channel_page(const struct rd_channel *ch, size_t bytes)

@@ -12,6 +12,7 @@
 #define RD_GATEWAY_CHANNEL_H
 
 #include "gateway/ring.h"
+#include "gateway/trail.h"
 #include "src/doorbell.h"
 
 struct rd_channels;
@@ -25,6 +26,7 @@ struct rd_channel {
 	struct rd_id tail;    /* everything up to it has been handed on */
 	uint64_t count;       /* of that position, or RD_COUNT_UNKNOWN */
 	struct rd_ring *ring; /* owned: what was handed on lately */
+	struct rd_trail *trail; /* owned; NULL: nobody asked for the last N */
 	struct rd_fetch *fetch; /* of the floor above: pages that are wanted */
 	struct rd_list live;    /* the same: who stands at the tail */
 	struct rd_list ahead;   /* the same: who stands beyond it */
@@ -88,6 +90,8 @@ struct rd_channel *rd_channel_next(struct rd_channels *channels,
 /* What the ring knows from this offset on; as rd_ring_find(). */
 enum rd_ring_found rd_channel_recall(struct rd_channel *ch, struct rd_id id,
 				     struct rd_ring_at *at_out);
+/* Its trail, which is asked now. */
+struct rd_trail *rd_channel_trail(struct rd_channel *ch);
 /* How many entries a page should have to be about bytes large. */
 size_t rd_channel_page(const struct rd_channel *ch, size_t bytes);
 /* Learns from a page how large the entries are. */

@@ -15,9 +15,10 @@ struct rd_channels {
 	const char *prefix;               /* borrowed */
 	const struct rd_channel_ops *ops; /* borrowed */
 	void *arg;
-	struct rd_rings *rings; /* owned */
-	struct rd_map map;      /* by name */
-	uint64_t entries;       /* handed on since the start */
+	struct rd_rings *rings;  /* owned */
+	struct rd_trails trails; /* of those that have one */
+	struct rd_map map;       /* by name */
+	uint64_t entries;        /* handed on since the start */
 };
 
 /* ---- channel.c ---- */

@@ -33,8 +33,10 @@ static void channel_take(struct rd_channel *ch, struct rd_entries entries)
 	struct rd_ring_at at;
 	uint64_t n = 0;
 
-	while (rd_entries_next(&walk, &entry))
+	while (rd_entries_next(&walk, &entry)) {
+		rd_trail_add(ch->trail, entry.id);
 		n++;
+	}
 	if (n == 0)
 		return;
 	rd_channel_learn(ch, entries);
@@ -78,6 +80,7 @@ static void channel_foreign(struct rd_channel *ch, struct rd_gap *gap,
 static void channel_skip(struct rd_channel *ch, const struct rd_gap *gap)
 {
 	ch->channels->ops->gap(ch->channels->arg, ch, gap);
+	rd_trail_free(&ch->trail);
 	ch->tail = gap->to;
 	ch->count = gap->count;
 	ch->anchored = false;
@@ -207,7 +210,7 @@ static void on_look(void *arg, int err, const struct rd_reply *reply)
 		channel_failed(ch, err, reply);
 		return;
 	}
-	rd_look_read(reply, &place, &look);
+	rd_look_read(reply, &place, NULL, NULL, &look);
 	full = rd_entries_count(&look.entries) > ch->asked;
 	channel_look(ch, &look);
 	channel_answered(ch, place.id, full || life != ch->life);
@@ -223,7 +226,7 @@ static int send_look(struct rd_channel *ch, struct rd_redis *link)
 
 	if (err != RD_OK)
 		return err;
-	return rd_look_send(link, arm[1], &place, ch->asked, on_look, ch);
+	return rd_look_send(link, arm[1], &place, ch->asked, NULL, on_look, ch);
 }
 
 static int send_page(struct rd_channel *ch, struct rd_redis *link)

@@ -92,6 +92,7 @@ struct rd_feeds *rd_feeds_new(const struct rd_feeds_env *env)
 	rd_list_init(&feeds->ready);
 	rd_list_init(&feeds->fetches);
 	rd_list_init(&feeds->queue);
+	rd_list_init(&feeds->walkers);
 	rd_list_init(&feeds->later);
 	rd_list_init(&feeds->watched);
 	rd_task_init(&feeds->work, on_work, feeds);

@@ -12,6 +12,10 @@
  * Who came after the read was sent is not judged by its answer: it may be a
  * client that knows more than Redis did then.
  *
+ * Where "the last N" begin is found in steps, which are long for Redis: only
+ * WALKS_MAX channels take them at a time, one after the other.  Everything else
+ * goes on in between.
+ *
  * Not here: what an answer means for one of them (settle.c).
  */
 #include "gateway/subscription_impl.h"
@@ -20,6 +24,7 @@
 #include <stdlib.h>
 
 #define READS_MAX  64     /* under way, of all channels */
+#define WALKS_MAX  4      /* channels whose last N are being found */
 #define PAGE_BYTES 131072 /* what a page aims at */
 #define RETRY_MS   500    /* where Redis has refused, or the channel lags */
 
@@ -31,10 +36,12 @@ struct rd_fetch {
 	struct rd_list waiting;     /* subscriptions */
 	struct rd_list asked;       /* those that the read may settle */
 	struct rd_place place;      /* of the read under way */
+	struct rd_trail_wish wish;  /* of LAST: for its next step */
 	struct rd_position tail;    /* of the channel, when it was sent */
 	size_t count;               /* entries beyond the one at the place */
 	uint32_t life;              /* of the channel, when it was sent */
 	bool looking;               /* it is a look */
+	bool walking;               /* it takes steps, one of WALKS_MAX */
 	bool resting;               /* it is on the list of later */
 	bool must_look;             /* a page was not enough */
 };
@@ -55,10 +62,43 @@ static void move_front(struct rd_list *to, struct rd_list *from)
 	}
 }
 
+static void fetch_queue(struct rd_fetch *f, struct rd_list *list)
+{
+	rd_list_remove(&f->queue);
+	rd_list_push(list, &f->queue);
+}
+
+/* May it take steps? */
+static bool walk_begin(struct rd_fetch *f)
+{
+	if (!f->walking && f->feeds->walks >= WALKS_MAX)
+		return false;
+	if (!f->walking)
+		f->feeds->walks++;
+	f->walking = true;
+	return true;
+}
+
+/* Who waits for that may begin. */
+static void walk_end(struct rd_fetch *f)
+{
+	struct rd_feeds *feeds = f->feeds;
+
+	if (!f->walking)
+		return;
+	f->walking = false;
+	feeds->walks--;
+	if (!rd_list_empty(&feeds->walkers))
+		fetch_queue(
+		    rd_list_item(feeds->walkers.next, struct rd_fetch, queue),
+		    &feeds->queue);
+}
+
 static void fetch_free(struct rd_fetch *f)
 {
 	struct rd_channel *ch = f->channel;
 
+	walk_end(f);
 	ch->fetch = NULL;
 	rd_list_remove(&f->all);
 	rd_list_remove(&f->queue);
@@ -72,12 +112,6 @@ void rd_fetches_free(struct rd_feeds *feeds)
 
 	rd_list_each_safe (l, tmp, &feeds->fetches)
 		fetch_free(rd_list_item(l, struct rd_fetch, all));
-}
-
-static void fetch_queue(struct rd_fetch *f, struct rd_list *list)
-{
-	rd_list_remove(&f->queue);
-	rd_list_push(list, &f->queue);
 }
 
 void rd_fetch_wait(struct rd_subscription *sub)
@@ -180,6 +214,19 @@ static bool is_another(const struct rd_fetch *f,
 	return rd_judge(info, f->tail, info->first, &gap) >= RD_VERDICT_STRANGE;
 }
 
+/* Who waits longest has it done. */
+static void charge_step(struct rd_fetch *f)
+{
+	struct rd_feed *feed;
+
+	if (f->place.kind != RD_PLACE_LAST || rd_list_empty(&f->asked))
+		return;
+	f->feeds->counters.steps++;
+	feed = sub_of(f->asked.next)->feed;
+	if (feed->ops->charged != NULL)
+		feed->ops->charged(feed->arg);
+}
+
 /* False where what is in memory is of a stream that is gone: the channel must
  * notice that before anybody is given something of the new one. */
 static bool take_look(struct rd_fetch *f, const struct rd_reply *reply)
@@ -187,7 +234,11 @@ static bool take_look(struct rd_fetch *f, const struct rd_reply *reply)
 	struct rd_page page = {.place = f->place};
 	struct rd_look look;
 
-	rd_look_read(reply, &f->place, &look);
+	rd_look_read(reply, &f->place,
+		     f->place.kind == RD_PLACE_LAST
+			 ? rd_channel_trail(f->channel)
+			 : NULL,
+		     &f->wish, &look);
 	if (is_another(f, &look.info)) {
 		rd_channel_ring(f->channel);
 		return false;
@@ -201,7 +252,13 @@ static bool take_look(struct rd_fetch *f, const struct rd_reply *reply)
 	if (f->place.kind == RD_PLACE_AFTER)
 		keep_page(f, &page, look.entries,
 			  rd_entries_count(&look.entries));
+	charge_step(f);
+	if (!look.unfinished)
+		walk_end(f);
 	settle_list(f, &f->asked, &page);
+	/* In between, something for the others. */
+	if (look.unfinished && !rd_list_empty(&f->waiting))
+		rd_list_push(&f->waiting, rd_list_shift(&f->waiting));
 	return true;
 }
 
@@ -236,6 +293,8 @@ static void on_answer(void *arg, int err, const struct rd_reply *reply)
 			take_page(f, reply);
 	}
 	move_front(&f->waiting, &f->asked);
+	if (f->resting)
+		walk_end(f);
 	fetch_queue(f, f->resting ? &feeds->later : &feeds->queue);
 	if (f->resting && !rd_timer_pending(&feeds->retry))
 		rd_timer_start(&feeds->retry, RETRY_MS);
@@ -280,6 +339,9 @@ static void fetch_aim(struct rd_fetch *f)
 	f->looking = f->must_look || !ch->started ||
 		     f->place.kind != RD_PLACE_AFTER ||
 		     rd_id_cmp(f->place.id, RD_ID_ZERO) == 0;
+	if (f->place.kind == RD_PLACE_LAST)
+		f->wish =
+		    rd_trail_wish(rd_channel_trail(f->channel), f->place.count);
 	f->count = rd_channel_page(ch, PAGE_BYTES);
 	f->tail = (struct rd_position){ch->tail, ch->count};
 	f->life = ch->life;
@@ -291,8 +353,8 @@ static int fetch_send(struct rd_fetch *f)
 	struct rd_slice key = rd_channel_key(f->channel);
 
 	if (f->looking)
-		return rd_look_send(link, key, &f->place, f->count, on_answer,
-				    f);
+		return rd_look_send(link, key, &f->place, f->count, &f->wish,
+				    on_answer, f);
 	return rd_stream_range(link, key, f->place.id, RD_ID_MAX, f->count + 1,
 			       on_answer, f);
 }
@@ -311,6 +373,12 @@ static bool fetch_run(struct rd_fetch *f)
 		return true;
 	}
 	fetch_aim(f);
+	if (f->place.kind != RD_PLACE_LAST) {
+		walk_end(f);
+	} else if (f->wish.count > 0 && !walk_begin(f)) {
+		fetch_queue(f, &feeds->walkers);
+		return true;
+	}
 	if (fetch_send(f) != RD_OK)
 		return false;
 	rd_list_remove(&f->queue);

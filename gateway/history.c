@@ -4,7 +4,7 @@
  *
  * One XRANGE or XREVRANGE for each request, with one entry more than asked
  * for, which tells whether there is more.  "-N" is first turned into an
- * offset, as a subscription does.
+ * offset, in steps, as a subscription does.
  */
 #include "gateway/history.h"
 #include "gateway/look.h"
@@ -25,6 +25,8 @@ struct history {
 	struct rd_buf key;          /* owned */
 	uint64_t id;                /* of the request */
 	struct rd_place place;      /* where it begins */
+	struct rd_trail *trail;     /* owned: of "-N", where that is */
+	struct rd_trail_wish wish;  /* its next step */
 	struct rd_id to;            /* where it ends */
 	size_t limit;               /* messages */
 	bool reverse;
@@ -32,12 +34,13 @@ struct history {
 
 void rd_histories_init(struct rd_histories *h, struct rd_redis *link,
 		       const char *prefix, enum rd_codec codec,
-		       rd_history_fn *fn, void *arg)
+		       rd_history_fn *fn, rd_fn *charged, void *arg)
 {
 	*h = (struct rd_histories){.link = link,
 				   .prefix = prefix,
 				   .codec = codec,
 				   .fn = fn,
+				   .charged = charged,
 				   .arg = arg};
 	rd_list_init(&h->pending);
 }
@@ -47,6 +50,7 @@ static void history_free(struct history *one)
 	if (one->owner != NULL)
 		one->owner->count--;
 	rd_list_remove(&one->link);
+	rd_trail_free(&one->trail);
 	rd_buf_fini(&one->channel);
 	rd_buf_fini(&one->key);
 	free(one);
@@ -133,8 +137,18 @@ static int history_read(struct history *one, struct rd_id after)
 			       history_reply, one);
 }
 
-/* The answer of a look: where the last so many begin. */
-static void history_begin(void *arg, int err, const struct rd_reply *reply)
+static void history_step(void *arg, int err, const struct rd_reply *reply);
+
+/* Finds out where the last so many begin. */
+static int history_walk(struct history *one)
+{
+	one->wish =
+	    rd_trail_wish(rd_trail_get(NULL, &one->trail), one->place.count);
+	return rd_look_send(one->redis, rd_buf_slice(&one->key), &one->place, 0,
+			    &one->wish, history_step, one);
+}
+
+static void history_step(void *arg, int err, const struct rd_reply *reply)
 {
 	struct history *one = arg;
 	struct rd_look look;
@@ -144,8 +158,10 @@ static void history_begin(void *arg, int err, const struct rd_reply *reply)
 		return;
 	}
 	if (err == RD_OK && one->owner != NULL) {
-		rd_look_read(reply, &one->place, &look);
-		if (history_read(one, look.at) == RD_OK)
+		rd_look_read(reply, &one->place, one->trail, &one->wish, &look);
+		one->owner->charged(one->owner->arg);
+		if ((look.unfinished ? history_walk(one)
+				     : history_read(one, look.at)) == RD_OK)
 			return;
 	}
 	history_fail(one, RD_FAULT_UNAVAILABLE, "the link to Redis broke");
@@ -169,8 +185,7 @@ int rd_histories_ask(struct rd_histories *h, const struct rd_request *req)
 	rd_list_push(&h->pending, &one->link);
 	h->count++;
 	if (req->place.kind == RD_PLACE_LAST)
-		err = rd_look_send(h->link, rd_buf_slice(&one->key),
-				   &one->place, 0, history_begin, one);
+		err = history_walk(one);
 	else
 		err = history_read(one, req->place.kind == RD_PLACE_SINCE
 					    ? rd_id_prev(req->place.id)

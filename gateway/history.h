@@ -22,6 +22,7 @@ struct rd_histories {
 	const char *prefix;    /* borrowed */
 	enum rd_codec codec;
 	rd_history_fn *fn;
+	rd_fn *charged; /* Redis has worked for it for long */
 	void *arg;
 	struct rd_list pending;
 	size_t count;
@@ -29,8 +30,8 @@ struct rd_histories {
 
 void rd_histories_init(struct rd_histories *h, struct rd_redis *link,
 		       const char *prefix, enum rd_codec codec,
-		       rd_history_fn *fn, void *arg);
-/* fn is not called any more. */
+		       rd_history_fn *fn, rd_fn *charged, void *arg);
+/* Nothing is called any more. */
 void rd_histories_fini(struct rd_histories *h);
 /* RD_ECONN, RD_ELIMIT: fn will not be called. */
 RD_MUST_CHECK int rd_histories_ask(struct rd_histories *h,

@@ -40,7 +40,7 @@ uint64_t rd_bucket_wait(const struct rd_bucket *b, struct rd_pace pace,
 	return (b->full_ns - now - room + 999999) / 1000000;
 }
 
-uint64_t rd_bucket_owe(struct rd_bucket *b, struct rd_pace pace,
+uint64_t rd_bucket_owe(struct rd_bucket *b, struct rd_pace pace, uint64_t n,
 		       uint64_t now_us)
 {
 	uint64_t now = now_us * 1000;
@@ -49,7 +49,7 @@ uint64_t rd_bucket_owe(struct rd_bucket *b, struct rd_pace pace,
 		return 0;
 	if (b->full_ns < now)
 		b->full_ns = now;
-	b->full_ns += interval_ns(pace);
+	b->full_ns += n * interval_ns(pace);
 	return rd_bucket_wait(b, pace, now_us);
 }
 
@@ -59,7 +59,7 @@ uint64_t rd_bucket_take(struct rd_bucket *b, struct rd_pace pace,
 	uint64_t wait = rd_bucket_wait(b, pace, now_us);
 
 	if (wait == 0)
-		(void)rd_bucket_owe(b, pace, now_us);
+		(void)rd_bucket_owe(b, pace, 1, now_us);
 	return wait;
 }
 

@@ -31,9 +31,9 @@ uint64_t rd_bucket_wait(const struct rd_bucket *b, struct rd_pace pace,
 /* Takes a token and returns 0, or returns what rd_bucket_wait() does. */
 uint64_t rd_bucket_take(struct rd_bucket *b, struct rd_pace pace,
 			uint64_t now_us);
-/* Takes a token that there may not be; returns for how many milliseconds the
+/* Takes n tokens that there may not be; returns for how many milliseconds the
  * next one should wait. */
-uint64_t rd_bucket_owe(struct rd_bucket *b, struct rd_pace pace,
+uint64_t rd_bucket_owe(struct rd_bucket *b, struct rd_pace pace, uint64_t n,
 		       uint64_t now_us);
 
 /* ---- being left waiting ---- */

@@ -17,8 +17,8 @@
 #define ZERO(id) (rd_id_cmp(id, RD_ID_ZERO) == 0)
 
 int rd_look_send(struct rd_redis *link, struct rd_slice key,
-		 const struct rd_place *place, size_t count, rd_reply_fn *fn,
-		 void *arg)
+		 const struct rd_place *place, size_t count,
+		 const struct rd_trail_wish *wish, rd_reply_fn *fn, void *arg)
 {
 	static const char *const kinds[] = {
 	    [RD_PLACE_NEW] = "new",
@@ -28,19 +28,46 @@ int rd_look_send(struct rd_redis *link, struct rd_slice key,
 	};
 	struct rd_id at =
 	    place->kind == RD_PLACE_SINCE ? rd_id_prev(place->id) : place->id;
-	char id[RD_ID_TEXT], number[24];
-	struct rd_slice args[3] = {rd_slice_str(kinds[place->kind])};
+	char id[RD_ID_TEXT], after[RD_ID_TEXT] = "-", number[24];
+	struct rd_slice args[4] = {rd_slice_str(kinds[place->kind])};
+	uint64_t n = count + 1;
 
-	snprintf(number, sizeof(number), "%" PRIu64,
-		 place->kind == RD_PLACE_LAST ? place->count : count + 1);
-	args[1] = rd_slice_str(rd_id_text(at, id));
+	rd_id_text(at, id);
+	if (place->kind == RD_PLACE_LAST) {
+		n = wish->count;
+		rd_id_text(wish->before, id);
+		if (ZERO(wish->before))
+			snprintf(id, sizeof(id), "+");
+		else
+			rd_id_text(wish->after, after);
+	}
+	snprintf(number, sizeof(number), "%" PRIu64, n);
+	args[1] = rd_slice_str(id);
 	args[2] = rd_slice_str(number);
-	if (place->kind == RD_PLACE_LAST)
-		args[1] = args[2];
-	return rd_script_call(link, RD_SCRIPT_LOOK, &key, 1, args, 3, fn, arg);
+	args[3] = rd_slice_str(after);
+	return rd_script_call(link, RD_SCRIPT_LOOK, &key, 1, args, 4, fn, arg);
+}
+
+/* A step towards the last so many. */
+static void look_step(const struct rd_reply *reply, struct rd_trail *trail,
+		      const struct rd_trail_wish *wish, uint64_t n,
+		      struct rd_look *look)
+{
+	const struct rd_trail_step step = {
+	    .older = rd_reply_at(reply, 8),
+	    .newer = rd_reply_at(reply, 9),
+	    .first = rd_reply_int(rd_reply_at(reply, 10), 0) == 1,
+	    .last = rd_reply_int(rd_reply_at(reply, 11), 0) == 1,
+	};
+
+	if (step.older == NULL || step.newer == NULL)
+		return;
+	rd_trail_take(trail, wish, &step, &look->info);
+	look->unfinished = !rd_trail_find(trail, &look->info, n, &look->at);
 }
 
 void rd_look_read(const struct rd_reply *reply, const struct rd_place *place,
+		  struct rd_trail *trail, const struct rd_trail_wish *wish,
 		  struct rd_look *look_out)
 {
 	int64_t added = rd_reply_int(rd_reply_at(reply, 2), -1);
@@ -59,6 +86,8 @@ void rd_look_read(const struct rd_reply *reply, const struct rd_place *place,
 	info->newest =
 	    !ZERO(info->last) &&
 	    rd_id_cmp(info->last, rd_reply_id(rd_reply_at(reply, 5))) == 0;
+	if (place->kind == RD_PLACE_LAST)
+		look_step(reply, trail, wish, place->count, &look);
 	if (place->kind == RD_PLACE_AFTER && rd_entries_next(&after, &entry) &&
 	    rd_id_cmp(entry.id, place->id) == 0) {
 		look.exists = true;

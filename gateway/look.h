@@ -6,23 +6,28 @@
 #ifndef RD_GATEWAY_LOOK_H
 #define RD_GATEWAY_LOOK_H
 
-#include "gateway/judge.h"
+#include "gateway/trail.h"
 #include "src/stream.h"
 
 /* What was asked, and what came. */
 struct rd_look {
 	struct rd_stream_info info;
 	struct rd_id at;           /* LAST, SINCE: the entry before them */
+	bool unfinished;           /* LAST: not known yet, ask again */
 	bool exists;               /* AFTER: the entry at the offset is there */
 	struct rd_entries entries; /* AFTER: what follows it; borrowed */
 };
 
-/* count: of AFTER, how many entries beyond the one at the offset.  Errors as
- * rd_redis_send(); fn reads the reply by rd_look_read(). */
+/* count: of AFTER, how many entries beyond the one at the offset.  wish: of
+ * LAST, what the trail misses; else NULL.  Errors as rd_redis_send(); fn reads
+ * the reply by rd_look_read(). */
 RD_MUST_CHECK int rd_look_send(struct rd_redis *link, struct rd_slice key,
 			       const struct rd_place *place, size_t count,
+			       const struct rd_trail_wish *wish,
 			       rd_reply_fn *fn, void *arg);
+/* trail, wish: of LAST, the same; the trail learns. */
 void rd_look_read(const struct rd_reply *reply, const struct rd_place *place,
+		  struct rd_trail *trail, const struct rd_trail_wish *wish,
 		  struct rd_look *look_out);
 
 #endif

@@ -114,11 +114,11 @@ static uint64_t later(uint64_t a, uint64_t b)
 uint64_t rd_outbox_owe(struct rd_outbox *o, struct rd_slice channel)
 {
 	uint64_t now = rd_clock_us();
-	uint64_t wait = rd_bucket_owe(&o->pace, pace_of_all(o), now);
+	uint64_t wait = rd_bucket_owe(&o->pace, pace_of_all(o), 1, now);
 	struct rd_pace pace;
 	struct rd_bucket *b = bucket_of_rule(o, channel, &pace);
 
-	return b == NULL ? wait : later(wait, rd_bucket_owe(b, pace, now));
+	return b == NULL ? wait : later(wait, rd_bucket_owe(b, pace, 1, now));
 }
 
 uint64_t rd_outbox_pace(struct rd_outbox *o, struct rd_slice channel)

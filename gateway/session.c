@@ -166,7 +166,7 @@ static void do_publish(struct rd_session *s, const struct rd_request *req)
 	const char *why;
 
 	if (after_ms > 0) {
-		rd_session_charge(s);
+		rd_session_charge(s, 1);
 		refuse_pace(s, req, after_ms);
 		return;
 	}
@@ -174,7 +174,7 @@ static void do_publish(struct rd_session *s, const struct rd_request *req)
 			       rd_tag_of(req), &why);
 	if (fault == RD_FAULT_NONE)
 		return;
-	rd_session_charge(s);
+	rd_session_charge(s, 1);
 	rd_sessions_count_publish(s->sessions, false);
 	rd_session_refuse(s, req, fault, why);
 }
@@ -250,7 +250,7 @@ static void session_request(struct rd_session *s, struct rd_slice payload)
 	}
 	all->counters.requests++;
 	if (err != RD_OK || req.verb != RD_VERB_PUBLISH)
-		rd_session_charge(s);
+		rd_session_charge(s, 1);
 	if (err == RD_OK)
 		verbs[req.verb].run(s, &req);
 	else
@@ -374,7 +374,7 @@ static struct rd_desk *desk_of(struct rd_session *s)
 	rd_outbox_init(&desk->outbox, env->publisher, &s->socket, env->cfg,
 		       on_published, s);
 	rd_histories_init(&desk->histories, env->pages, env->cfg->prefix,
-			  s->codec, on_history, s);
+			  s->codec, on_history, rd_session_charge_step, s);
 	rd_task_init(&desk->wake, on_wake, s);
 	return desk;
 }
@@ -407,6 +407,7 @@ static const struct rd_conn_ops conn_ops = {
 static const struct rd_feed_ops feed_ops = {
     .subscribed = on_subscribed,
     .gap = on_gap,
+    .charged = rd_session_charge_step,
 };
 
 void rd_session_open(struct rd_sessions *sessions, struct rd_conn *conn,

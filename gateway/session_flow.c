@@ -16,6 +16,8 @@
 
 #include <stdlib.h>
 
+#define STEP_COST 20 /* requests that a step of Redis is worth */
+
 static const struct rd_config *config(const struct rd_session *s)
 {
 	return s->sessions->env.cfg;
@@ -47,7 +49,7 @@ void rd_session_flow(struct rd_session *s)
 		rd_conn_close(s->conn, 1012, "the gateway restarts");
 }
 
-void rd_session_charge(struct rd_session *s)
+void rd_session_charge(struct rd_session *s, uint64_t n)
 {
 	struct rd_pace pace = {.rate = (uint64_t)config(s)->request_rate,
 			       .burst = (uint64_t)config(s)->request_rate};
@@ -56,11 +58,20 @@ void rd_session_charge(struct rd_session *s)
 	/* Who comes back subscribes to all that it had. */
 	if (pace.burst < (uint64_t)config(s)->max_subscriptions)
 		pace.burst = (uint64_t)config(s)->max_subscriptions;
-	wait = rd_bucket_owe(&s->pace, pace, rd_clock_us());
+	wait = rd_bucket_owe(&s->pace, pace, n, rd_clock_us());
 	if (wait == 0)
 		return;
 	s->sessions->counters.request_pauses++;
 	rd_waiter_start(&s->sessions->slowed, &s->slowed, wait);
+}
+
+/* Redis has taken a step towards "the last N" for it, which is long. */
+void rd_session_charge_step(void *arg)
+{
+	struct rd_session *s = arg;
+
+	rd_session_charge(s, STEP_COST);
+	rd_session_flow(s);
 }
 
 void rd_session_waited(struct rd_waiter *w)

@@ -102,8 +102,10 @@ void rd_session_subscribe(struct rd_session *s, struct rd_slice channel,
 
 /* Listens to the client unless something of its own must be done first. */
 void rd_session_flow(struct rd_session *s);
-/* It has asked for something; flow() is called afterwards. */
-void rd_session_charge(struct rd_session *s);
+/* It has asked for what is worth n requests; flow() is called afterwards. */
+void rd_session_charge(struct rd_session *s, uint64_t n);
+/* Redis has worked for it for long; arg is the session. */
+void rd_session_charge_step(void *arg);
 /* Its output has room again. */
 void rd_session_drained(struct rd_session *s);
 /* It may ask again. */

@@ -113,15 +113,20 @@ static bool settle_place(struct rd_subscription *sub,
 				       sub->cursor, sub->count};
 	const struct rd_stream_info *info;
 	struct rd_position at;
+	struct rd_id before;
 
 	if (page == NULL || page->look == NULL ||
-	    (place.kind != RD_PLACE_NEW &&
-	     (page->place.kind != place.kind ||
-	      page->place.count != place.count ||
-	      rd_id_cmp(page->place.id, place.id) != 0)))
+	    (place.kind != RD_PLACE_NEW && page->place.kind != place.kind) ||
+	    (place.kind == RD_PLACE_SINCE &&
+	     rd_id_cmp(page->place.id, place.id) != 0))
 		return false;
 	info = &page->look->info;
-	at = rd_info_start(info, &place, page->look->at);
+	before = page->look->at;
+	if (place.kind == RD_PLACE_LAST && /* also of another N */
+	    !rd_trail_find(rd_channel_trail(sub->channel), info, place.count,
+			   &before))
+		return false;
+	at = rd_info_start(info, &place, before);
 	if (is_zero(at.id)) {
 		settle_start(sub, info, NULL);
 		return true;

@@ -32,6 +32,7 @@ struct rd_subscription;
 	X(deliveries, "messages handed to clients")                            \
 	X(pages, "pages read from Redis for clients that catch up")            \
 	X(looks, "times that a stream was asked what is still there")          \
+	X(steps, "of them, steps on the way to the last N")                    \
 	X(recalls, "frames given to them out of memory")                       \
 	X(fell_back, "times that a slow client fell back to catching up")      \
 	X(skips, "of them, those that went on with the newest message")        \
@@ -54,6 +55,9 @@ struct rd_feed_ops {
 	/* What stood after gap->from is not all there. */
 	void (*gap)(void *arg, struct rd_slice channel,
 		    const struct rd_gap *gap);
+	/* Redis has worked for it for long: it should be slow to ask for
+	 * more.  May be NULL. */
+	void (*charged)(void *arg);
 	/* A watched feed may have been given messages (rd_feed_watch). */
 	void (*delivered)(void *arg);
 };

@@ -70,11 +70,13 @@ struct rd_feeds {
 	struct rd_list ready;         /* feeds that want what is in memory */
 	struct rd_list fetches;       /* all of them */
 	struct rd_list queue;         /* those that may ask */
+	struct rd_list walkers;       /* those that wait to take steps */
 	struct rd_list later;         /* those that Redis has refused */
 	struct rd_list watched; /* feeds that want to hear of deliveries */
 	struct rd_task work;    /* serves them all, at the end of the turn */
 	struct rd_timer retry;  /* puts later on queue */
 	size_t pages;           /* reads under way */
+	size_t walks;           /* channels in which steps are taken */
 	size_t subscriptions;
 	size_t memo; /* the next to be used again */
 	struct rd_frame_memo memos[RD_FRAME_MEMOS];

@@ -55,9 +55,9 @@ START_TEST(test_a_debt_is_waited_for)
 	const struct rd_pace pace = {.rate = 100, .burst = 1};
 	struct rd_bucket b = {0};
 
-	ck_assert_uint_eq(rd_bucket_owe(&b, pace, SECOND), 10);
-	ck_assert_uint_eq(rd_bucket_owe(&b, pace, SECOND), 20);
-	ck_assert_uint_eq(rd_bucket_owe(&b, pace, SECOND), 30);
+	ck_assert_uint_eq(rd_bucket_owe(&b, pace, 1, SECOND), 10);
+	ck_assert_uint_eq(rd_bucket_owe(&b, pace, 1, SECOND), 20);
+	ck_assert_uint_eq(rd_bucket_owe(&b, pace, 1, SECOND), 30);
 	ck_assert_uint_eq(rd_bucket_take(&b, pace, SECOND + 29999), 1);
 	ck_assert_uint_eq(rd_bucket_take(&b, pace, SECOND + 30000), 0);
 }
@@ -70,7 +70,7 @@ START_TEST(test_no_rate_is_no_limit)
 
 	for (int i = 0; i < 1000; i++) {
 		ck_assert_uint_eq(rd_bucket_take(&b, pace, 1), 0);
-		ck_assert_uint_eq(rd_bucket_owe(&b, pace, 1), 0);
+		ck_assert_uint_eq(rd_bucket_owe(&b, pace, 1, 1), 0);
 	}
 }
 END_TEST

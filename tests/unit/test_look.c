@@ -13,6 +13,10 @@ static struct test_redis redis;
 static struct rd_loop *loop;
 static struct rd_redis *link;
 static struct rd_place place;
+static struct rd_trail *trail;
+static struct rd_trail_wish wish;
+static int steps;           /* that the last look took */
+static bool unfinished;     /* another one is needed */
 static struct rd_buf words; /* of the last answer, see on_look() */
 
 static void nothing(void *arg)
@@ -53,6 +57,7 @@ static void teardown(void)
 	rd_redis_close(&link);
 	rd_loop_free(&loop);
 	rd_buf_fini(&words);
+	rd_trail_free(&trail);
 	test_redis_stop(&redis);
 }
 
@@ -86,7 +91,8 @@ static void on_look(void *arg, int err, const struct rd_reply *reply)
 	rd_buf_adds(&words, "error");
 	if (err != RD_OK)
 		return;
-	rd_look_read(reply, &place, &look);
+	rd_look_read(reply, &place, trail, &wish, &look);
+	unfinished = look.unfinished;
 	show(&look);
 }
 
@@ -94,9 +100,16 @@ static void on_look(void *arg, int err, const struct rd_reply *reply)
 static const char *look_at(const char *text, size_t count)
 {
 	ck_assert_int_eq(rd_place_parse(rd_slice_str(text), &place), RD_OK);
-	ck_assert_int_eq(
-	    rd_look_send(link, S("s"), &place, count, on_look, NULL), RD_OK);
-	test_wait(loop, none_pending, NULL, SOON, "the look");
+	steps = 0;
+	do {
+		unfinished = false;
+		wish = rd_trail_wish(rd_trail_get(NULL, &trail), place.count);
+		ck_assert_int_eq(rd_look_send(link, S("s"), &place, count,
+					      &wish, on_look, NULL),
+				 RD_OK);
+		test_wait(loop, none_pending, NULL, SOON, "the look");
+		ck_assert_int_lt(++steps, 1000);
+	} while (unfinished);
 	return rd_buf_text(&words);
 }
 
@@ -144,6 +157,39 @@ START_TEST(test_the_last_of_many)
 			 "1-0..350-0 350/350 deleted 0-0 at 0-0");
 	ck_assert_str_eq(look_at("-10000", 0),
 			 "1-0..350-0 350/350 deleted 0-0 at 0-0");
+	teardown();
+}
+END_TEST
+
+/* A step reads about 200 kB, and what it has found is not read again. */
+START_TEST(test_the_last_of_large_ones_in_steps)
+{
+	char payload[10001];
+
+	memset(payload, 'x', sizeof(payload) - 1);
+	payload[sizeof(payload) - 1] = '\0';
+	setup();
+	for (int i = 1; i <= 100; i++)
+		test_do(&redis, "XADD s %d-0 text %s", i, payload);
+	ck_assert_str_eq(look_at("-80", 0),
+			 "1-0..100-0 100/100 deleted 0-0 at 20-0");
+	ck_assert_int_ge(steps, 4);
+	ck_assert_str_eq(look_at("-70", 0),
+			 "1-0..100-0 100/100 deleted 0-0 at 30-0");
+	ck_assert_int_eq(steps, 1);
+	test_do(&redis, "XADD s 101-0 text x");
+	test_do(&redis, "XTRIM s MINID = 41");
+	ck_assert_str_eq(look_at("-10", 0),
+			 "41-0..101-0 61/101 deleted 0-0 at 91-0");
+	ck_assert_int_eq(steps, 1);
+	/* What was trimmed is not followed by so many. */
+	ck_assert_str_eq(look_at("-70", 0),
+			 "41-0..101-0 61/101 deleted 0-0 at 0-0");
+	test_do(&redis, "XDEL s 95-0");
+	ck_assert_str_eq(look_at("-10", 0),
+			 "41-0..101-0 60/101 deleted 95-0 at 90-0");
+	test_do(&redis, "DEL s");
+	ck_assert_str_eq(look_at("-10", 0), "0-0..0-0? 0/0 deleted 0-0 at 0-0");
 	teardown();
 }
 END_TEST
@@ -197,7 +243,7 @@ START_TEST(test_counts_that_are_none)
 	struct rd_look look;
 
 	place = (struct rd_place){.kind = RD_PLACE_NEW};
-	rd_look_read(&reply, &place, &look);
+	rd_look_read(&reply, &place, NULL, NULL, &look);
 	ck_assert(look.info.counts == (added[_i] == 5));
 	ck_assert_uint_eq(look.info.added, added[_i] == 5 ? 5 : 0);
 	ck_assert_uint_eq(look.info.length, 5);
@@ -213,6 +259,7 @@ int main(void)
 
 	tcase_add_test(t, test_a_whole_stream);
 	tcase_add_test(t, test_the_last_of_many);
+	tcase_add_test(t, test_the_last_of_large_ones_in_steps);
 	tcase_add_test(t, test_what_is_gone);
 	tcase_add_loop_test(t, test_counts_that_are_none, 0, 3);
 	return unit_run_case("look", t);
