@@ -328,6 +328,87 @@ static enum rd_fault read_request(struct rd_request_reader *r,
 	return RD_FAULT_NONE;
 }
 
+/* Past white space. */
+static const char *skip_space(const char *p, const char *end)
+{
+	while (p < end && memchr(" \t\n\r", *p, 4) != NULL)
+		p++;
+	return p;
+}
+
+/* Past a string literal that begins at p, however it ends. */
+static const char *skip_string(const char *p, const char *end)
+{
+	for (p++; p < end && *p != '"'; p++)
+		if (*p == '\\' && p + 1 < end)
+			p++;
+	return p < end ? p + 1 : end;
+}
+
+/* ": 7," behind the name of an id.  A number that is cut off is none. */
+static void salvage_number(const char *p, const char *end,
+			   struct rd_request *req)
+{
+	const char *digits;
+	uint64_t n = 0;
+
+	p = skip_space(p, end);
+	if (p == end || *p != ':')
+		return;
+	digits = p = skip_space(p + 1, end);
+	for (; p < end && *p >= '0' && *p <= '9' && n >> 53 == 0; p++)
+		n = n * 10 + (uint64_t)(*p - '0');
+	if (p == digits || p == end || n >> 53 != 0 ||
+	    memchr(" \t\n\r,}", *p, 6) == NULL)
+		return;
+	req->has_id = true;
+	req->id = n;
+}
+
+/* The id of what looks like an object and is no JSON: the first one that
+ * stands in its outermost braces, whatever is wrong elsewhere. */
+static void salvage_id(struct rd_slice text, struct rd_request *req)
+{
+	const char *p = text.data, *end = p + text.len;
+	size_t depth = 1;
+
+	p = skip_space(p, end);
+	if (p == end || *p++ != '{')
+		return;
+	while (p < end && depth > 0 && !req->has_id) {
+		const char *start = p;
+
+		if (*p != '"') {
+			depth += *p == '{' || *p == '[';
+			depth -= *p == '}' || *p == ']';
+			p++;
+			continue;
+		}
+		p = skip_string(p, end);
+		if (depth == 1 && p - start == 4 &&
+		    memcmp(start, "\"id\"", 4) == 0)
+			salvage_number(p, end, req);
+	}
+}
+
+/* What is no document of its codec.  Of a map that breaks off, the members
+ * before that have been cut. */
+static enum rd_fault read_broken(struct rd_request_reader *r,
+				 enum rd_codec codec, struct rd_slice bytes,
+				 struct rd_request *req, const char **why)
+{
+	if (codec == RD_CODEC_JSON)
+		salvage_id(bytes, req);
+	else
+		(void)read_id(&r->members, req, why);
+	return fault(RD_FAULT_BAD_REQUEST, why,
+		     codec == RD_CODEC_JSON
+			 ? "a request must be one JSON object, all of its "
+			   "strings whole, and not nested too deep"
+			 : "a request must be one MessagePack map with names "
+			   "of UTF-8, and not nested too deep");
+}
+
 int rd_request_read(struct rd_request_reader *r, enum rd_codec codec,
 		    struct rd_slice bytes, struct rd_request *request_out,
 		    enum rd_fault *fault_out, const char **why_out)
@@ -336,8 +417,9 @@ int rd_request_read(struct rd_request_reader *r, enum rd_codec codec,
 					 : rd_pack_members(bytes, &r->members);
 
 	*request_out = (struct rd_request){0};
-	if (err != RD_OK)
-		return RD_EFORMAT;
-	*fault_out = read_request(r, codec, request_out, why_out);
+	if (err == RD_OK)
+		*fault_out = read_request(r, codec, request_out, why_out);
+	else
+		*fault_out = read_broken(r, codec, bytes, request_out, why_out);
 	return *fault_out == RD_FAULT_NONE ? RD_OK : RD_EINVAL;
 }

@@ -75,10 +75,10 @@ struct rd_request_reader {
 void rd_request_reader_fini(struct rd_request_reader *r);
 
 /*
- * Reads one request.  RD_OK; RD_EFORMAT where the frame is not a document of
- * the codec; RD_EINVAL where the request is wrong: *fault_out and *why_out (a
- * sentence, borrowed for ever) tell how, and request_out has its id if that
- * could be read.  request_out borrows from bytes and r.
+ * Reads one request.  RD_OK; RD_EINVAL where the request is wrong, or is no
+ * document of the codec: *fault_out and *why_out (a sentence, borrowed for
+ * ever) tell how, and request_out has its id if that could be read.
+ * request_out borrows from bytes and r.
  */
 RD_MUST_CHECK int rd_request_read(struct rd_request_reader *r,
 				  enum rd_codec codec, struct rd_slice bytes,

@@ -236,13 +236,6 @@ static void session_request(struct rd_session *s, struct rd_slice payload)
 	int err = rd_request_read(&all->reader, s->codec, payload, &req, &fault,
 				  &why);
 
-	if (err == RD_EFORMAT) {
-		rd_conn_close(s->conn, 1007,
-			      s->codec == RD_CODEC_JSON
-				  ? "expected one JSON object"
-				  : "expected one MessagePack map");
-		return;
-	}
 	if (err == RD_OK && must_wait(s, &req)) {
 		s->holding = true;
 		rd_buf_addslice(&desk_of(s)->held, payload);

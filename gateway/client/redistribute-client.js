@@ -122,6 +122,23 @@ function isLongerThan (text, limit) {
   return text.length * 3 > limit && new TextEncoder().encode(text).length > limit
 }
 
+/*
+ * What JSON.stringify() makes of any value, and the gateway does not take:
+ * halves of a surrogate pair, NUL in the name of a member.  Both come out as
+ * escapes, and a name is what a colon follows.
+ */
+function flawOf (text) {
+  if (!text.includes('\\u')) return null
+  for (const { 0: escape, index } of text.matchAll(/\\(?:u(?:0000|d[89a-f]..)|.)/g)) {
+    if (escape.startsWith('\\ud')) return 'half of a surrogate pair'
+    if (escape !== '\\u0000') continue
+    const rest = /[^"\\]*(?:\\.[^"\\]*)*"(:?)/y
+    rest.lastIndex = index
+    if (rest.exec(text)?.[1] === ':') return "NUL in a member's name"
+  }
+  return null
+}
+
 async function webSocketClass () {
   if (globalThis.WebSocket) return globalThis.WebSocket
   const name = 'ws' // a name in a variable, so that no bundler follows it
@@ -469,11 +486,24 @@ class Client {
 
   #ask (kind, body) {
     return new Promise((resolve, reject) => {
-      this.#submit(this.#request(kind, body, (error, ok) => {
+      const settle = (error, ok) => {
         if (!error) return resolve(ok)
         reject(error)
         if (kind === 'publish') this.#emit('error', error)
-      }))
+      }
+      let request
+      try {
+        request = this.#request(kind, body, settle)
+      } catch (error) { // a BigInt, a cycle, or nested too deep for this engine
+        return settle(about({ request: body.do, channel: body.channel }, error))
+      }
+      const flaw = flawOf(request.text)
+      if (flaw) {
+        const name = Object.keys(body).find(name => flawOf(JSON.stringify(body[name])))
+        const error = new RedistributeError('bad_request', `${name}: ${flaw} cannot be sent`)
+        return settle(about(request, error))
+      }
+      this.#submit(request)
     })
   }
 

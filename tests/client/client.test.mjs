@@ -770,6 +770,49 @@ test('a message above the limit does not cost the connection', async t => {
   assert.equal(await fits, '1-0')
 })
 
+test('what no gateway takes is refused at once, and costs nothing else', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const told = []
+  client.on('error', error => told.push(error.code ?? error.name))
+  const connection = await gateway.welcomed()
+  const deep = []
+  let inner = deep
+  for (let i = 0; i < 1e6; i++) inner.push(inner = [])
+  for (const [data, field] of [
+    ['\ud83d', 'data'], [{ a: ['x\\', 'b\udc00'] }, 'data'], [{ '\ud83d': 1 }, 'data'], [{ 'a\0': 1 }, 'data'], [{ '"\0\\"': [] }, 'data']
+  ]) {
+    const error = await failure(client.publish('c', data))
+    assert.deepEqual([error.code, error.retry, error.request, error.channel], ['bad_request', false, 'publish', 'c'])
+    assert.match(error.message, new RegExp(`^${field}: `))
+  }
+  assert.match((await failure(client.publish('c', 'T\udfff', 1))).message, /^type: half of a surrogate pair/)
+  assert.match((await failure(client.publish('\ud800', 1))).message, /^channel: /)
+  assert.match((await failure(client.call('c', 'T', '\ud800'))).message, /^data: /)
+  assert.equal((await failure(client.publish('c', deep))).name, 'RangeError')
+  assert.equal((await failure(client.publish('c', 1n))).name, 'TypeError')
+  assert.deepEqual(told, [...Array(7).fill('bad_request'), 'RangeError', 'TypeError'])
+
+  for (const data of ['\0', '😀', '\\ud83d', ['\\u0000', { '\\ud83d': 'a\0:' }], { '\\\\u0000': '"' }]) {
+    const published = client.publish('c', data)
+    const request = await connection.request('publish')
+    assert.deepEqual(request.data, data)
+    connection.ok(request, { offset: '1-0' })
+    await published
+  }
+})
+
+test('what the gateway does not take is the failure of that request alone', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const [bad, good] = [client.publish('c', 1), client.publish('c', 2)]
+  connection.error(await connection.request('publish'), 'bad_request')
+  connection.ok(await connection.request('publish'), { offset: '2-0' })
+  assert.equal((await failure(bad)).code, 'bad_request')
+  assert.equal(await good, '2-0')
+})
+
 test('questions are asked again on the next connection', async t => {
   const gateway = await ScriptedGateway.start(t)
   const client = makeClient(t, { targets: gateway.url })

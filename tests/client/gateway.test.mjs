@@ -305,3 +305,22 @@ test('the client publishes faster than it may', async t => {
   assert.ok(performance.now() - begin >= 400)
   assert.deepEqual(data(await all.count(25)).sort((a, b) => a - b), numbers(0, 25))
 })
+
+test('one bad publish is refused, and nothing else breaks', async t => {
+  const daemon = await Daemon.start(t)
+  const client = makeClient(t, { targets: daemon.url })
+  let cuts = 0
+  client.on('disconnect', () => cuts++)
+  const all = new Collector()
+  await client.subscribe('c', all.handler)
+  const nested = depth => JSON.parse('['.repeat(depth) + ']'.repeat(depth))
+  const raw = { toJSON: () => undefined }
+  for (const data of ['\ud83d', { '\0': 1 }, nested(3000), raw]) {
+    assert.equal((await failure(client.publish('c', data))).code, 'bad_request')
+  }
+  assert.equal((await failure(client.subscribe('\ud800', () => {}))).code, 'bad_request')
+  assert.equal((await failure(client.history('\ud800'))).code, 'bad_request')
+  await client.publish('c', 'good')
+  assert.deepEqual(data(await all.count(1)), ['good'])
+  assert.equal(cuts, 0)
+})

@@ -282,27 +282,68 @@ def test_largest_message_passes_and_one_byte_more_closes(run, site, channel):
 @pytest.mark.parametrize("codec,opcode,payload,code", [
     ("json", peer.BINARY, b"{}", 1003),
     ("msgpack", peer.TEXT, b"{}", 1003),
-    ("json", peer.TEXT, b"", 1007),
-    ("json", peer.TEXT, b"{", 1007),
-    ("json", peer.TEXT, b"[]", 1007),
-    ("json", peer.TEXT, b"5", 1007),
-    ("json", peer.TEXT, b'{"id":1,"do":"ping"} x', 1007),
-    ("json", peer.TEXT, b'{"id":1,"do":"ping"}{}', 1007),
-    ("json", peer.TEXT, b"{'id':1}", 1007),
-    ("json", peer.TEXT, b'{"id":1,"do":"\\ud800"}', 1007),
-    ("json", peer.TEXT, b"[" * 30000, 1007),
-    ("msgpack", peer.BINARY, b"", 1007),
-    ("msgpack", peer.BINARY, b"\xc1", 1007),
-    ("msgpack", peer.BINARY, b"\x90", 1007),
-    ("msgpack", peer.BINARY, b"\x81\xa2id", 1007),
-    ("msgpack", peer.BINARY, b"\x80\x80", 1007),
-    ("msgpack", peer.BINARY, b"\xdf\xff\xff\xff\xff", 1007),
-    ("msgpack", peer.BINARY, b"\x91" * 30000, 1007),
+    ("json", peer.TEXT, b"\xff", 1007),
+    ("json", peer.TEXT, b'{"id":1,"do":"\xed\xa0\x80"}', 1007),
 ], ids=lambda v: repr(v[:20]) if isinstance(v, bytes) else str(v))
-def test_frame_that_is_no_request_closes(run, site, codec, opcode, payload, code):
+def test_frame_that_breaks_the_connection(run, site, codec, opcode, payload,
+                                          code):
+    """RFC 6455 section 8.1: a text that is not UTF-8 fails the connection."""
     client = run.client(site, codec)
     client.send(opcode, payload)
     assert client.closed() == code
+
+
+@pytest.mark.parametrize("codec,payload,number", [
+    ("json", b"", None),
+    ("json", b"{", None),
+    ("json", b"[]", None),
+    ("json", b"5", None),
+    ("json", b"null", None),
+    ("json", b"{'id':1}", None),
+    ("json", b"[" * 30000, None),
+    ("json", b'{"id":7', None),
+    ("json", b'{"id":1.5,"do":}', None),
+    ("json", b'{"id":"7","do":}', None),
+    ("json", b'{"data":{"id":7},"do":}', None),
+    ("json", b'{"data":"\\"id\\":7","do":}', None),
+    ("json", b'{"id":9007199254740992,"do":}', None),
+    ("json", b'["id":7,"do":]', None),
+    ("json", b'{"id":7,"do":"ping"} x', 7),
+    ("json", b'{"id":7,"do":"ping"}{}', 7),
+    ("json", b'{ "do" : "\\ud800" , "id" : 7 }', 7),
+    ("json", b'{"id":7,"do":"publish","channel":"c","data":"\\ud83d"}', 7),
+    ("json", b'{"id":7,"do":"publish","channel":"c","data":{"\\u0000":1}}',
+     7),
+    ("json", b'{"id":7,"do":"publish","channel":"c","data":1e999}', 7),
+    ("json", b'{"id":7,"do":"publish","channel":"c","data":' + b"[" * 3000 +
+     b"]" * 3000 + b"}", 7),
+    ("json", b'{"data":' + b"[" * 3000 + b"]" * 3000 + b',"id":7}', 7),
+    ("msgpack", b"", None),
+    ("msgpack", b"\xc1", None),
+    ("msgpack", b"\x90", None),
+    ("msgpack", b"\x81\xa2id", None),
+    ("msgpack", b"\x80\x80", None),
+    ("msgpack", b"\xdf\xff\xff\xff\xff", None),
+    ("msgpack", b"\x91" * 30000, None),
+    ("msgpack", b"\x81\xa2id\x07\x80", 7),
+    ("msgpack", b"\x82\xa2id\x07\xa2do\xa1\xff", 7),
+    ("msgpack", b"\x82\xa2id\x07\xa4data" + b"\x91" * 3000, 7),
+], ids=lambda v: repr(v[:20]) if isinstance(v, bytes) else str(v))
+def test_sound_frame_that_is_no_request_is_refused(run, site, channel, codec,
+                                                   payload, number):
+    """One bad request costs nobody the connection."""
+    client = run.client(site, codec)
+    client.ok("subscribe", channel=channel)
+    client.send(peer.TEXT if codec == "json" else peer.BINARY, payload)
+    if number is None:
+        error = client.until(lambda: client.errors)[0]
+    else:
+        error = client.reply(number)["error"]
+    assert error["code"] == "bad_request"
+    assert error["retry"] is False
+    assert error["message"]
+    client.ok("publish", channel=channel, data="still here")
+    assert [m[2] for m in client.messages(channel, 1)] == ["still here"]
 
 
 def test_subscriptions_are_limited(run, server):

@@ -102,19 +102,57 @@ START_TEST(wrong_requests_are_refused_in_words)
 }
 END_TEST
 
-static const char *const malformed[] = {"",    "[]",  "1",       "{",
-					"{}x", "nul", "{\"a\":}"};
+/* What is no document, and the id that is seen in it all the same, or -1. */
+static const struct {
+	const char *json;
+	int64_t id;
+} malformed[] = {
+    {"", -1},
+    {"[]", -1},
+    {"1", -1},
+    {"null", -1},
+    {"nul", -1},
+    {"{", -1},
+    {"{}x", -1},
+    {"{\"a\":}", -1},
+    {"{\"id\"", -1},
+    {"{\"id\":", -1},
+    {"{\"id\":7", -1}, /* perhaps 70 */
+    {"{\"id\":-7,}", -1},
+    {"{\"id\":7.5,}", -1},
+    {"{\"id\":\"7\",}", -1},
+    {"{\"id\":9007199254740992,}", -1},
+    {"{\"id\":99999999999999999999999999,}", -1},
+    {"{\"a\":{\"id\":7},}", -1},
+    {"{\"a\":[\"id\":7,]", -1},
+    {"{\"a\":\"\\\"id\\\":7,\"", -1},
+    {"[\"id\":7,]", -1},
+    {"{\"id\":7,", 7},
+    {"{\"id\":7}x", 7},
+    {"{\"id\":0}{}", 0},
+    {" {\t\"a\\\"\" : [{}] ,\n\"id\" : 9007199254740991 , \"b\":\"\\ud800\"}",
+     INT64_C(9007199254740991)},
+};
 
-START_TEST(what_is_no_document_is_malformed)
+START_TEST(what_is_no_document_is_refused_by_its_id)
 {
-	struct rd_slice bytes = rd_slice_str(malformed[_i]);
+	struct rd_slice bytes = rd_slice_str(malformed[_i].json);
 	struct rd_request req;
 	enum rd_fault fault;
 	const char *why;
 
+	/* Nothing of the request before stays. */
+	ck_assert_int_eq(parse(RD_CODEC_JSON, "{\"id\":3,\"do\":\"ping\"}",
+			       &req, &fault, &why),
+			 RD_OK);
 	ck_assert_int_eq(
 	    rd_request_read(&reader, RD_CODEC_JSON, bytes, &req, &fault, &why),
-	    RD_EFORMAT);
+	    RD_EINVAL);
+	ck_assert_int_eq(fault, RD_FAULT_BAD_REQUEST);
+	ck_assert_ptr_nonnull(strstr(why, "JSON object"));
+	ck_assert_int_eq(req.has_id, malformed[_i].id >= 0);
+	if (req.has_id)
+		ck_assert_uint_eq(req.id, (uint64_t)malformed[_i].id);
 	cleanup();
 }
 END_TEST
@@ -201,7 +239,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, wrong_requests_are_refused_in_words, 0,
 			    sizeof(refused) / sizeof(*refused));
-	tcase_add_loop_test(tc, what_is_no_document_is_malformed, 0,
+	tcase_add_loop_test(tc, what_is_no_document_is_refused_by_its_id, 0,
 			    sizeof(malformed) / sizeof(*malformed));
 	tcase_add_loop_test(tc, a_subscribe_is_understood, 0, RD_CODEC_PLAIN);
 	tcase_add_test(tc, a_json_payload_keeps_its_bytes);
