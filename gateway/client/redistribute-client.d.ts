@@ -25,6 +25,7 @@ export interface Message<T = any> {
 export interface WebSocketClass {
   new (url: string, protocols?: string | string[]): {
     readonly readyState: number
+    readonly bufferedAmount?: number
     onmessage: any
     onclose: any
     onerror: any
@@ -59,9 +60,14 @@ export interface Options {
   history?: number
   /** Store what arrives in every channel, not only in those that were `load()`ed. Default: false. */
   keep?: boolean
-  /** How many publishes may wait for a connection. Default: 1000. */
+  /** How many publishes and calls may wait, for a connection or until less is in flight. Default: 1000. */
   queue?: number
-  /** How long an answer may take, in milliseconds. Default: 10000. */
+  /** How many bytes of publishes and calls are held, waiting and in flight. Default: 16 MiB. */
+  queueBytes?: number
+  /**
+   * How long a handshake or an answer may take, in milliseconds. The time for
+   * an answer begins when the request has left this machine. Default: 10000.
+   */
   requestTimeout?: number
   /**
    * Attempt n to reconnect comes after a random time between 0 and
@@ -145,7 +151,8 @@ export interface Events {
  *   waited for and never told
  * - `unknown`: a publish or a call was sent, and the connection (or that of the gateway
  *   to Redis) broke before the answer, or no answer came in time
- * - `queue_full`: a publish or a call that has to wait, and too many wait already
+ * - `queue_full`: a publish or a call that has to wait, and too many (`queue`), or too
+ *   large ones (`queueBytes`), wait already
  * - `timeout`: no handler has answered the gateway in time, or the gateway has
  *   not answered a `history()` or `ping()`
  * - `unsubscribed`: `unsubscribe()` came before the subscription was made

@@ -33,6 +33,10 @@ const SETTLED_MS = 5000 //     a connection this old was a good one
 const SILENCE_GRACE_MS = 15000 // beyond the gateway's ping interval
 const DEFAULT_PING_MS = 25000
 const STORE_DELAY_MS = 200 //  arrivals are written to the storage together
+const WINDOW = 500 //          requests that await an answer, half of what a gateway
+const WINDOW_BYTES = 512 * 1024 // listens to, so that it never has to stop listening
+const UNSENT_BYTES = 64 * 1024 // the WebSocket holds so much, and the rest waits here
+const UNSENT_LOOK_MS = 25 //   how often it is asked what it still holds
 
 /** An error with a stable `code`; `retry` says whether to try again later. */
 class RedistributeError extends Error {
@@ -46,6 +50,8 @@ class RedistributeError extends Error {
 }
 
 /* ---- Small pure things ------------------------------------------------ */
+
+const encoder = new TextEncoder()
 
 /** Negative, zero or positive, as `a` is before, the same as, or after `b`. */
 function compareOffsets (a, b) {
@@ -117,9 +123,8 @@ function messageOf (channel, [offset, type, data, more]) {
   return message
 }
 
-function isLongerThan (text, limit) {
-  if (text.length > limit) return true
-  return text.length * 3 > limit && new TextEncoder().encode(text).length > limit
+function bytesIn (text) {
+  return encoder.encode(text).length
 }
 
 /*
@@ -283,6 +288,9 @@ class Store {
  *   repeat    asks only (history, ping): asked again until its time is over
  *   link      about this connection (subscribe, unsubscribe, probe): forgotten,
  *             and one that is not answered in time means a broken connection
+ *
+ * What travels is bounded, in number and bytes, except for links.  What the
+ * WebSocket still holds has not left: the time for an answer begins when it has.
  */
 class Client {
   #options
@@ -300,7 +308,17 @@ class Client {
   #pace = null //         until the gateway takes another message
   #lastId = 0
   #inFlight = new Map()
+  #flying = 0 //          of these, how many are no links
+  #flyingBytes = 0
+  #crowded = false //     something waits because too much is in flight
   #waiting = []
+  #heldBytes = 0 //       of publishes and calls, waiting or in flight
+  #sent = 0 //            bytes given to this WebSocket
+  #unsent = [] //         requests that it may still hold
+  #look = null //         until it is asked again
+  #leftAt = 0 //          when bytes were last seen to leave
+  #heardAt = 0 //         when the gateway was last heard
+  #moved = { id: 0, at: 0 } // the last publish or call that was answered
   #channels = new Map()
   #listeners = new Map()
   #store
@@ -314,6 +332,7 @@ class Client {
     this.#options = {
       WebSocket: options.WebSocket,
       queue: options.queue ?? 1000,
+      queueBytes: options.queueBytes ?? 16 * 1024 * 1024,
       requestTimeout: options.requestTimeout ?? 10000,
       min: options.backoff?.min ?? 500,
       max: options.backoff?.max ?? 20000,
@@ -510,28 +529,61 @@ class Client {
   #request (kind, body, settle) {
     const { channel, do: request } = body
     const text = JSON.stringify(body)
-    return { id: 0, kind, request, channel, text, settle, timer: null }
+    return { id: 0, kind, request, channel, text, bytes: bytesIn(text), end: 0, since: 0, settle, timer: null }
   }
 
   #submit (request) {
-    if (this.#state === 'closed') {
-      request.settle(about(request, closedError()))
-    } else if (this.#usable && !this.#mustWait(request)) {
-      this.#transmit(request)
-    } else if (isOnce(request) && this.#waiting.length >= this.#options.queue) {
-      request.settle(about(request, new RedistributeError('queue_full',
-        `${this.#options.queue} requests are waiting already`, { retry: true })))
-    } else {
-      this.#waiting.push(request)
-      if (request.kind === 'repeat') this.#limitTime(request)
+    if (this.#state === 'closed') return request.settle(about(request, closedError()))
+    if (isOnce(request)) {
+      if (!this.#isRoomToWait(request) && !this.#maySend(request)) {
+        return request.settle(about(request, new RedistributeError('queue_full',
+          `too much is waiting already: ${this.#waiting.length} requests, ${this.#heldBytes} bytes`, { retry: true })))
+      }
+      this.#hold(request)
+    }
+    if (this.#forward(request)) return
+    this.#waiting.push(request)
+    if (request.kind === 'repeat') this.#limitTime(request)
+  }
+
+  #isRoomToWait (request) {
+    const { queue, queueBytes } = this.#options
+    return this.#waiting.length < queue && this.#heldBytes + request.bytes <= queueBytes
+  }
+
+  // Its bytes are counted until it is settled.
+  #hold (request) {
+    const { settle, bytes } = request
+    this.#heldBytes += bytes
+    request.settle = (error, ok) => {
+      this.#heldBytes -= bytes
+      settle(error, ok)
     }
   }
 
   // The gateway may answer a publish before a subscribe that was sent first;
   // who subscribes to new messages and publishes one is to see it.
-  #mustWait (request) {
-    return request.kind === 'publish' &&
-      (this.#pace !== null || this.#channels.get(request.channel)?.wire === 'joining')
+  #maySend (request) {
+    if (!this.#usable || this.#crowded) return false
+    if (request.kind !== 'publish') return true
+    return this.#pace === null && this.#channels.get(request.channel)?.wire !== 'joining'
+  }
+
+  // Sends it, if it may go now.
+  #forward (request) {
+    if (!this.#maySend(request)) return false
+    this.#crowded = this.#flying > 0 && (this.#flying >= WINDOW ||
+      this.#flyingBytes + request.bytes > WINDOW_BYTES || this.#unsentBytes > UNSENT_BYTES)
+    if (this.#crowded) this.#lookLater()
+    else this.#transmit(request)
+    return !this.#crowded
+  }
+
+  // Where half of the room is free again, what waits for it goes on.
+  #relax () {
+    if (!this.#crowded || this.#flying > WINDOW / 2 ||
+      this.#flyingBytes > WINDOW_BYTES / 2 || this.#unsentBytes > UNSENT_BYTES / 2) return
+    this.#submitWaiting()
   }
 
   // Too many messages a second: this one was not stored, and goes again before
@@ -549,30 +601,85 @@ class Client {
   #submitWaiting () {
     const waiting = this.#waiting
     this.#waiting = []
-    for (const request of waiting) this.#submit(request)
+    this.#crowded = false
+    const still = waiting.filter(request => !this.#forward(request))
+    this.#waiting = still.concat(this.#waiting)
   }
 
   #transmit (request) {
     request.id = ++this.#lastId
     const frame = `{"id":${request.id},${request.text.slice(1)}`
+    const bytes = request.bytes + frame.length - request.text.length
     const limit = this.#welcome.limits?.message
-    if (limit && isLongerThan(frame, limit)) {
+    if (limit && bytes > limit) {
       clearTimeout(request.timer)
       request.settle(about(request, new RedistributeError('too_large',
         `the gateway takes messages of at most ${limit} bytes`)))
       return
     }
     this.#inFlight.set(request.id, request)
-    this.#limitTime(request)
+    if (request.kind !== 'link') {
+      this.#flying++
+      this.#flyingBytes += request.bytes
+    }
     this.#socket.send(frame)
+    this.#sent += bytes
+    request.end = this.#sent
+    if (this.#unsent.push(request) === 1) this.#leftAt = performance.now()
+    this.#lookAtUnsent()
+  }
+
+  // It was answered, or nobody waits for that any more.
+  #landed (request) {
+    if (!this.#inFlight.delete(request.id) || request.kind === 'link') return
+    this.#flying--
+    this.#flyingBytes -= request.bytes
+  }
+
+  get #unsentBytes () {
+    return this.#socket?.bufferedAmount ?? 0
+  }
+
+  // No event tells that bytes have left: they are looked after while there are any.
+  #lookAtUnsent () {
+    clearTimeout(this.#look)
+    this.#look = null
+    if (!this.#socket) return
+    const now = performance.now()
+    const held = this.#unsentBytes
+    let count = 0
+    while (count < this.#unsent.length && (held === 0 || this.#unsent[count].end <= this.#sent - held)) count++
+    if (count > 0) this.#leftAt = now
+    for (const request of this.#unsent.splice(0, count)) {
+      if (this.#inFlight.get(request.id) === request) this.#limitTime(request)
+    }
+    if (this.#unsent.length > 0 && now - Math.max(this.#leftAt, this.#heardAt) > this.#options.requestTimeout) {
+      return this.#drop('nothing leaves, and nothing comes')
+    }
+    if (this.#unsent.length > 0 || this.#crowded) this.#lookLater()
+    this.#relax()
+  }
+
+  #lookLater () {
+    this.#look ??= setTimeout(() => this.#lookAtUnsent(), UNSENT_LOOK_MS)
   }
 
   #limitTime (request) {
+    request.since = performance.now()
     request.timer ??= setTimeout(() => this.#expire(request), this.#options.requestTimeout)
   }
 
+  // While those before it are answered, one after the other, it is on its way.
+  #isMoving (request) {
+    const rest = this.#moved.at + this.#options.requestTimeout - performance.now()
+    if (!isOnce(request) || this.#moved.id >= request.id || this.#moved.at < request.since || rest <= 0) return false
+    request.timer = setTimeout(() => this.#expire(request), rest)
+    return true
+  }
+
   #expire (request) {
-    this.#inFlight.delete(request.id)
+    if (this.#isMoving(request)) return
+    this.#landed(request)
     this.#waiting = this.#waiting.filter(other => other !== request)
     if (isOnce(request)) {
       request.settle(about(request, unknownError(request, 'no answer in time')))
@@ -581,6 +688,7 @@ class Client {
     } else {
       this.#drop(`no answer to ${request.request} in time`)
     }
+    this.#relax()
   }
 
   #answer (frame) {
@@ -588,11 +696,13 @@ class Client {
     const error = frame.error && new RedistributeError(frame.error.code,
       frame.error.message, { retry: frame.error.retry === true })
     if (request) {
-      this.#inFlight.delete(frame.id)
+      this.#landed(request)
       clearTimeout(request.timer)
+      if (isOnce(request)) this.#moved = { id: request.id, at: performance.now() }
       if (error?.code === 'rate' && request.kind === 'publish') this.#later(request, frame.error.after)
       else if (error) request.settle(about(request, error))
       else request.settle(null, frame.ok)
+      this.#relax()
     } else if (error && frame.id === null) {
       this.#emit('error', error)
     }
@@ -817,7 +927,11 @@ class Client {
     this.#socket = null
     this.#welcome = null
     this.#draining = false
+    this.#sent = 0
+    this.#unsent = []
     clearTimeout(this.#quiet)
+    clearTimeout(this.#look)
+    this.#look = null
     if (socket) {
       socket.onmessage = socket.onclose = null
       socket.onerror = () => {} // one without any is thrown by the package ws
@@ -827,6 +941,7 @@ class Client {
 
   // A browser cannot see the gateway's pings, so silence is asked about.
   #listen () {
+    this.#heardAt = performance.now()
     clearTimeout(this.#quiet)
     if (!this.#welcome) return
     const ms = (this.#welcome.ping ?? DEFAULT_PING_MS) + SILENCE_GRACE_MS
@@ -884,13 +999,14 @@ class Client {
   #takeBack () {
     clearTimeout(this.#pace)
     this.#pace = null
+    this.#crowded = false
     const requests = [...this.#inFlight.values()]
-    this.#inFlight.clear()
-    const again = requests.filter(request => request.kind === 'repeat')
-    this.#waiting = again.concat(this.#waiting)
     for (const request of requests) {
+      this.#landed(request)
       if (request.kind !== 'repeat') clearTimeout(request.timer)
     }
+    const again = requests.filter(request => request.kind === 'repeat')
+    this.#waiting = again.concat(this.#waiting)
     for (const entry of [...this.#channels.values()]) {
       clearTimeout(entry.timer)
       entry.wire = 'none'

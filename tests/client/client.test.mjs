@@ -692,7 +692,7 @@ test('a publish in flight is of unknown fate when the connection breaks', async 
 
 test('a publish that is not answered in time is of unknown fate', async t => {
   const gateway = await ScriptedGateway.start(t)
-  const client = makeClient(t, { targets: gateway.url, requestTimeout: 50 })
+  const client = makeClient(t, { targets: gateway.url, requestTimeout: 500 })
   const connection = await gateway.welcomed()
   const published = client.publish('c', 1)
   const request = await connection.request('publish')
@@ -726,6 +726,128 @@ test('the queue of what waits is bounded', async t => {
     connection.ok(request, { offset: `${n}-0` })
   }
   assert.deepEqual(await Promise.all(kept), ['1-0', '2-0', '3-0'])
+})
+
+test('what is in flight is bounded, too, and goes on in order', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, queue: 1000 })
+  const up = event(client, 'connect')
+  const connection = await gateway.welcomed()
+  await up
+  const codes = {}
+  const stored = []
+  const all = Array.from({ length: 30000 }, (_, n) => client.publish('c', n).then(
+    () => { stored.push(n) },
+    error => { codes[error.code] = (codes[error.code] ?? 0) + 1 }))
+  await connection.roundTrip()
+  const first = connection.requests.size
+  assert.ok(first > 0 && first <= 1000, `${first} in flight`)
+  const wanted = first + 1000
+  const ids = []
+  for (let n = 0; n < wanted; n++) {
+    const request = await connection.request('publish')
+    assert.equal(request.data, n)
+    ids.push(request.id)
+    assert.ok(connection.requests.size <= first)
+    connection.ok(request, { offset: `${n + 1}-0` })
+  }
+  await within(Promise.all(all), 'all answers')
+  assert.deepEqual(codes, { queue_full: 30000 - wanted })
+  assert.equal(stored.length, wanted)
+  const last = client.publish('c', 'last')
+  connection.ok(await connection.request('publish'), { offset: '9-0' })
+  assert.equal(await last, '9-0')
+})
+
+test('what is in flight and what waits are bounded in bytes', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, queueBytes: 4e6 })
+  const up = event(client, 'connect')
+  const connection = await gateway.welcomed()
+  await up
+  const text = 'ä'.repeat(25000)
+  const results = Array.from({ length: 100 }, () => client.publish('c', text).catch(error => error.code))
+  await connection.roundTrip()
+  assert.ok(connection.requests.size <= 20, `${connection.requests.size} in flight`)
+  for (let n = 0; n < 79; n++) connection.ok(await connection.request('publish'), { offset: `${n + 1}-0` })
+  const codes = await Promise.all(results)
+  assert.equal(codes.filter(code => code === 'queue_full').length, 21)
+  assert.equal(codes[78], '79-0')
+  // One that is larger than the whole window goes alone.
+  const large = client.publish('c', 'x'.repeat(60000))
+  connection.ok(await connection.request('publish'), { offset: '80-0' })
+  assert.equal(await large, '80-0')
+})
+
+/** A WebSocket whose bytes leave when a test says so. */
+class SlowSocket {
+  static opened = new Inbox()
+  readyState = 1
+  bufferedAmount = 0
+  frames = []
+
+  constructor () {
+    SlowSocket.opened.put(this)
+  }
+
+  send (frame) {
+    this.frames.push(JSON.parse(frame))
+    this.bufferedAmount += frame.length
+  }
+
+  get publishes () { return this.frames.filter(frame => frame.do === 'publish') }
+  receive (frame) { this.onmessage({ data: JSON.stringify(frame) }) }
+  close () {}
+}
+
+const tick = ms => new Promise(resolve => setTimeout(resolve, ms))
+
+test('what has not left waits here, and its time has not begun', async t => {
+  const client = makeClient(t, { targets: 'ws://h', WebSocket: SlowSocket, requestTimeout: 300 })
+  const socket = await SlowSocket.opened.next()
+  socket.receive({ push: 'welcome', ...WELCOME })
+  const all = Array.from({ length: 30 }, () => client.publish('c', 'x'.repeat(10000)).catch(error => error.code))
+  const few = socket.frames.length
+  assert.ok(few < 10, `${few} frames given to the WebSocket`)
+  // It hears of other things meanwhile, so that the connection lives.
+  for (let i = 0; i < 8; i++) {
+    await tick(100)
+    socket.receive({ push: 'nothing' })
+  }
+  assert.equal(socket.publishes.length, few)
+  for (let answered = 0; answered < 29;) {
+    socket.bufferedAmount = 0
+    for (const { id } of socket.publishes.slice(answered, 29)) {
+      socket.receive({ id, ok: { offset: `${++answered}-0` } })
+    }
+    await tick(1)
+  }
+  socket.bufferedAmount = 0
+  const codes = await within(Promise.all(all), 'the last one to expire')
+  assert.deepEqual(codes, [...Array.from({ length: 29 }, (_, i) => `${i + 1}-0`), 'unknown'])
+})
+
+test('a connection that takes nothing and says nothing is given up', async t => {
+  const client = makeClient(t, { targets: 'ws://h', WebSocket: SlowSocket, requestTimeout: 100 })
+  const socket = await SlowSocket.opened.next()
+  socket.receive({ push: 'welcome', ...WELCOME })
+  const published = client.publish('c', 1)
+  const { reason } = await event(client, 'disconnect')
+  assert.equal(reason, 'nothing leaves, and nothing comes')
+  assert.equal((await failure(published)).code, 'unknown')
+})
+
+test('while those before it are answered, a publish is not given up', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, requestTimeout: 200 })
+  const connection = await gateway.welcomed()
+  const all = Array.from({ length: 6 }, (_, n) => client.publish('c', n).catch(error => error.code))
+  for (let n = 0; n < 5; n++) {
+    const request = await connection.request('publish')
+    await tick(100)
+    connection.ok(request, { offset: `${n + 1}-0` })
+  }
+  assert.deepEqual(await Promise.all(all), ['1-0', '2-0', '3-0', '4-0', '5-0', 'unknown'])
 })
 
 test('a publish waits for the subscribe of its channel, and only for that', async t => {

@@ -324,3 +324,23 @@ test('one bad publish is refused, and nothing else breaks', async t => {
   assert.deepEqual(data(await all.count(1)), ['good'])
   assert.equal(cuts, 0)
 })
+
+test('thirty thousand publishes at once: what is taken is stored, the rest is told', async t => {
+  const daemon = await Daemon.start(t)
+  const client = makeClient(t, { targets: daemon.url })
+  await client.ping()
+  const codes = {}
+  let stored = 0
+  const text = 'x'.repeat(1000)
+  await within(Promise.all(Array.from({ length: 30000 }, () => client.publish('many', text).then(
+    () => stored++,
+    error => { codes[error.code] = (codes[error.code] ?? 0) + 1 }))), 'all answers', 60000)
+  assert.deepEqual(Object.keys(codes), ['queue_full'])
+  assert.equal(Number(await daemon.redis('XLEN', 'rd:ch:many')), stored)
+
+  // Whoever waits for room loses nothing.
+  const queue = numbers(0, 30000)
+  const worker = async () => { while (queue.length > 0) await client.publish('paced', queue.shift()) }
+  await within(Promise.all(numbers(0, 800).map(worker)), 'all answers', 60000)
+  assert.equal(await daemon.redis('XLEN', 'rd:ch:paced'), '30000')
+})
