@@ -431,5 +431,9 @@ void rd_session_dismiss(struct rd_session *s, uint64_t after_ms)
 	rd_frame_drain(rd_session_out(s), s->codec, after_ms);
 	rd_session_send(s);
 	s->going = true;
+	if (s->holding) { /* it was not taken, and has no answer */
+		s->holding = false;
+		rd_buf_fini(&s->desk->held);
+	}
 	rd_session_flow(s);
 }

@@ -76,7 +76,8 @@ static inline struct rd_request rd_request_of(uint64_t tag)
 /* ---- session.c ---- */
 
 /* Tells the client to come back after so long, listens no more, and closes
- * when all that it has asked for is answered. */
+ * when every publish and call that was taken is answered: what has no answer
+ * then has had no effect, and the client may ask again elsewhere. */
 void rd_session_dismiss(struct rd_session *s, uint64_t after_ms);
 /* Where a frame goes, and off it goes. */
 struct rd_buf *rd_session_out(struct rd_session *s);

@@ -13,7 +13,9 @@
  *
  * A publish is the opposite, and so is a call: once sent, only its answer says
  * what became of it.  One that the connection took along is reported as
- * `unknown`, and never sent again.
+ * `unknown`, and never sent again.  A gateway that drains is the exception: it
+ * answers all that it has taken before it closes with 1012, so what it has not
+ * answered then it has never taken, and that goes to the next one.
  *
  * One file, two kinds of module: this is plain ESM, which a browser and a
  * bundler take as it is, without a build step.  Its only export is the last
@@ -26,6 +28,7 @@
  */
 
 const SUBPROTOCOL = 'redistribute.json'
+const DRAINED_CODE = 1012 //    of a gateway that has said that it drains: all is answered
 const STOP_CODES = new Set([1002, 1003, 1007, 1008, 1009])
 const LATER_CODES = new Set([1011, 1013]) // "reconnect later"
 const LATER_ATTEMPT = 3 //     ... as if so many attempts had failed
@@ -283,7 +286,8 @@ class Store {
 /*
  * A request waits in #waiting or travels in #inFlight.  Its kind says what a
  * broken connection means for it:
- *   publish   its fate is unknown: rejected, never repeated
+ *   publish   its fate is unknown: rejected, never repeated; after a drain it
+ *             was not taken, and waits again
  *   call      the same
  *   repeat    asks only (history, ping): asked again until its time is over
  *   link      about this connection (subscribe, unsubscribe, probe): forgotten,
@@ -689,6 +693,7 @@ class Client {
       this.#drop(`no answer to ${request.request} in time`)
     }
     this.#relax()
+    this.#depart()
   }
 
   #answer (frame) {
@@ -703,6 +708,7 @@ class Client {
       else if (error) request.settle(about(request, error))
       else request.settle(null, frame.ok)
       this.#relax()
+      this.#depart()
     } else if (error && frame.id === null) {
       this.#emit('error', error)
     }
@@ -882,6 +888,13 @@ class Client {
     this.#schedule(after)
   }
 
+  // It is time to go from a gateway that drains, but not while it owes answers.
+  #depart () {
+    if (!this.#draining || this.#timer !== null || [...this.#inFlight.values()].some(isOnce)) return
+    this.#schedule(0)
+    this.#drop('the gateway drains')
+  }
+
   /* -- The connection -- */
 
   async #connect () {
@@ -968,6 +981,7 @@ class Client {
     const wasConnected = this.#state === 'connected'
     const cause = this.#socketError
     const target = this.#targets[this.#turn]
+    const draining = this.#draining
     this.#detach()
     this.#socketError = null
     this.#state = 'connecting'
@@ -977,9 +991,9 @@ class Client {
 
     const stop = STOP_CODES.has(code) && new RedistributeError('refused',
       `the gateway closed for good: ${code} ${reason}`, { closeCode: code, target })
-    const unknown = this.#takeBack()
+    const unknown = this.#takeBack(draining && code === DRAINED_CODE)
     if (stop) this.#end(stop)
-    else if (this.#timer === null) this.#schedule(this.#jitter(this.#attempt++))
+    else if (this.#timer === null) this.#schedule(draining ? 0 : this.#jitter(this.#attempt++))
 
     for (const request of unknown) {
       request.settle(about(request, unknownError(request, 'the connection broke before the answer')))
@@ -995,18 +1009,23 @@ class Client {
   }
 
   // What the broken connection leaves: publishes and calls of unknown fate (returned),
-  // questions to ask again, and channels that nobody follows now.
-  #takeBack () {
+  // questions to ask again, and channels that nobody follows now.  Where all was
+  // answered that was taken, publishes and calls go again, too, in their order.
+  #takeBack (untaken = false) {
     clearTimeout(this.#pace)
     this.#pace = null
     this.#crowded = false
     const requests = [...this.#inFlight.values()]
     for (const request of requests) {
       this.#landed(request)
-      if (request.kind !== 'repeat') clearTimeout(request.timer)
+      if (request.kind === 'repeat') continue
+      clearTimeout(request.timer)
+      request.timer = null
     }
-    const again = requests.filter(request => request.kind === 'repeat')
-    this.#waiting = again.concat(this.#waiting)
+    const again = requests.filter(request => request.kind === 'repeat' || (untaken && isOnce(request)))
+    // Those that came too fast wait already, by their place; the others have none.
+    this.#waiting = again.concat(this.#waiting).sort((a, b) => (a.id || Infinity) - (b.id || Infinity) || 0)
+    for (const request of this.#waiting) request.id = 0
     for (const entry of [...this.#channels.values()]) {
       clearTimeout(entry.timer)
       entry.wire = 'none'
@@ -1014,7 +1033,7 @@ class Client {
       left(entry)
       this.#sync(entry)
     }
-    return requests.filter(isOnce)
+    return untaken ? [] : requests.filter(isOnce)
   }
 
   // The end of the client: asked for by close(), or by the gateway.
@@ -1042,12 +1061,8 @@ class Client {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
       this.#timer = null
-      if (this.#socket && this.#draining) {
-        this.#schedule(0)
-        this.#drop('the gateway drains')
-      } else {
-        this.#connect()
-      }
+      if (this.#socket && this.#draining) this.#depart()
+      else this.#connect()
     }, ms)
   }
 

@@ -563,6 +563,72 @@ test('a drain is honoured: what is asked meanwhile goes to the next gateway', as
   }
 })
 
+test('a gateway that drains is not left before it has answered', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, backoff: { min: 1e6, max: 1e6 } })
+  const old = await gateway.welcomed()
+  const all = [1, 2, 3].map(n => client.publish('c', n))
+  const call = client.call('c', 'T', 4)
+  const page = client.history('c')
+  const sent = []
+  for (let i = 0; i < 5; i++) sent.push(await old.requests.next())
+  old.push('drain', { after: 1 })
+  await old.roundTrip()
+  old.ok(sent[0], { offset: '1-0' })
+  await all[0]
+  await old.roundTrip()
+  assert.equal(gateway.accepted, 1)
+  all.push(client.publish('c', 5))
+  // 2 to 4 were never taken: they go to the next one, before what waited.
+  old.close(1012, 'the gateway restarts')
+  const next = await gateway.welcomed()
+  const again = []
+  for (let i = 0; i < 5; i++) again.push(await next.requests.next())
+  assert.deepEqual(again.map(request => request.do), ['publish', 'publish', 'call', 'history', 'publish'])
+  assert.deepEqual(again.map(request => request.data), [2, 3, 4, undefined, 5])
+  for (const request of again) {
+    next.ok(request, request.do === 'publish' ? { offset: `${request.data}-0` } : { type: null, data: 'done', messages: [] })
+  }
+  assert.deepEqual(await Promise.all(all), ['1-0', '2-0', '3-0', '5-0'])
+  assert.equal(await call, 'done')
+  assert.deepEqual(await page, { messages: [], more: false })
+})
+
+test('a gateway that drains is left when it has answered, or cannot', async t => {
+  for (const answers of [true, false]) {
+    const gateway = await ScriptedGateway.start(t)
+    const client = makeClient(t, { targets: gateway.url, requestTimeout: 500, backoff: { min: 1e6, max: 1e6 } })
+    const old = await gateway.welcomed()
+    const published = client.publish('c', 1)
+    const request = await old.request('publish')
+    old.push('drain', { after: 1 })
+    await old.roundTrip()
+    if (answers) old.ok(request, { offset: '1-0' })
+    const next = await gateway.welcomed()
+    await within(old.closed, 'the end of the old connection')
+    if (answers) assert.equal(await published, '1-0')
+    else assert.equal((await failure(published)).code, 'unknown')
+    await next.roundTrip()
+    assert.equal(next.requests.size, 0)
+    client.close()
+  }
+})
+
+test('without a drain, or with another code, nothing says what was taken', async t => {
+  for (const [drain, code] of [[false, 1012], [true, 1011], [true, 1001], [true, undefined]]) {
+    const gateway = await ScriptedGateway.start(t)
+    const client = makeClient(t, { targets: gateway.url })
+    const connection = await gateway.welcomed()
+    const published = client.publish('c', 1)
+    await connection.request('publish')
+    if (drain) connection.push('drain', { after: 1000 })
+    if (code) connection.close(code)
+    else connection.cut()
+    assert.equal((await failure(published)).code, 'unknown')
+    client.close()
+  }
+})
+
 test('coming online means to try at once', async t => {
   const target = new EventTarget()
   const document = Object.assign(new EventTarget(), { visibilityState: 'visible' })

@@ -344,3 +344,50 @@ test('thirty thousand publishes at once: what is taken is stored, the rest is to
   await within(Promise.all(numbers(0, 800).map(worker)), 'all answers', 60000)
   assert.equal(await daemon.redis('XLEN', 'rd:ch:paced'), '30000')
 })
+
+/** Clients that publish without a pause, each with some publishes under way. */
+class Busy {
+  stored = []
+  failed = []
+  #running = true
+
+  constructor (t, url, count) {
+    this.clients = numbers(0, count).map(() => makeClient(t, { targets: url, backoff: undefined }))
+    this.loops = this.clients.flatMap((client, c) => numbers(0, 3).map(async loop => {
+      for (let n = 0; this.#running; n++) {
+        const name = `${c}.${loop}.${n}`
+        await client.publish('busy', name).then(() => this.stored.push(name), error => this.failed.push(`${name} ${error.code}`))
+      }
+    }))
+  }
+
+  async end () {
+    this.#running = false
+    await within(Promise.all(this.loops), 'the last answers', 60000)
+  }
+}
+
+async function dataOf (daemon, channel) {
+  const lines = (await daemon.redis('XRANGE', `rd:ch:${channel}`, '-', '+')).split('\n')
+  return lines.filter((line, i) => lines[i - 1] === 'json').map(line => JSON.parse(line))
+}
+
+for (const rate of [20, 5000]) {
+  test(`in a rolling replacement under load every publish is stored once, drain-rate ${rate}`, async t => {
+    const daemon = await Daemon.start(t, '--gateways', '2', '--drain-rate', rate, '--maxlen', 900000)
+    const busy = new Busy(t, daemon.url, 60)
+    const away = busy.clients.map(client => new Promise(resolve => client.once('disconnect', resolve)))
+    await Promise.all(busy.clients.map(client => client.ping()))
+    const ready = daemon.lines(2, line => /event=child.ready role=gateway/.test(line), 60000)
+    daemon.signal('SIGUSR2')
+    await ready
+    await within(Promise.all(away), 'all to be sent away', 30000)
+    await busy.end()
+    assert.deepEqual(busy.failed, [])
+    const found = await dataOf(daemon, 'busy')
+    const seen = new Set(found)
+    assert.equal(seen.size, found.length, 'none doubled')
+    assert.deepEqual(busy.stored.filter(name => !seen.has(name)), [], 'none lost')
+    assert.equal(found.length, busy.stored.length)
+  })
+}

@@ -375,6 +375,17 @@ export class Daemon {
     }), 'a line of the log', ms).finally(() => this.#watchers.delete(watcher))
   }
 
+  /** So many lines of the log, from now on, that fit. */
+  lines (count, accept, ms) {
+    let watcher
+    return within(new Promise(resolve => {
+      watcher = line => { if (accept(line) && --count === 0) resolve() }
+      this.#watchers.add(watcher)
+    }), 'lines of the log', ms).finally(() => this.#watchers.delete(watcher)).catch(error => this.#explain(error))
+  }
+
+  signal (name) { this.#child.kill(name) }
+
   /** Talks to the embedded Redis, as another producer would. */
   async redis (...args) {
     const sockets = (await filesIn(this.dir)).filter(file => file.entry.isSocket())

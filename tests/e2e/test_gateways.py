@@ -210,6 +210,54 @@ def test_what_was_answered_before_a_drain_is_stored(run, server, channel):
     assert len(client.replies) == 2000 or len(stored) == len(told)
 
 
+def test_what_was_not_answered_before_1012_was_not_taken(run, channel):
+    """Ten clients publish as fast as they can while their gateway goes."""
+    server = run.redis()
+    site = run.daemon("--drain-timeout", "10s", redis=server)
+    clients = [run.client(site) for _ in range(10)]
+    for n in range(40):
+        for i, c in enumerate(clients):
+            c.ask("publish", channel=channel, data=[i, n])
+    site.send(signal.SIGTERM)
+    for n in range(40, 400):
+        for i, c in enumerate(clients):
+            try:
+                c.ask("publish", channel=channel, data=[i, n])
+            except (Closed, OSError):
+                pass
+    answered = []
+    for i, c in enumerate(clients):
+        with pytest.raises(Closed) as e:
+            c.until(lambda: False)
+        assert e.value.code == 1012
+        # Request number k publishes k - 1, and all are answered in turn.
+        answered += [[i, k - 1] for k, r in c.replies.items() if "ok" in r]
+        assert all("ok" in r for r in c.replies.values())
+    stored = [json.loads(fields[b"json"]) for _, fields in
+              server.client().xrange(channel_key(channel))]
+    assert sorted(stored) == sorted(answered)
+
+
+def test_held_request_is_not_taken_by_a_draining_gateway(run, channel):
+    """A publish that waits for a subscribe of the same client."""
+    server = run.redis()
+    site = run.daemon("--drain-timeout", "10s", redis=server)
+    client = run.client(site)
+    client.ok("ping")
+    server.freeze()
+    client.ask("subscribe", channel=channel)
+    held = client.ask("publish", channel=channel, data=1)
+    site.send(signal.SIGTERM)
+    with pytest.raises(Closed) as e:
+        client.until(lambda: False)
+    assert e.value.code == 1012
+    assert [p["push"] for p in client.pushes] == ["drain"]
+    assert held not in client.replies
+    server.resume()
+    site.wait(20)
+    assert server.client().xlen(channel_key(channel)) == 0
+
+
 def test_nobody_new_is_taken_while_draining(run, server):
     site = run.daemon("--drain-timeout", "5s", redis=server)
     run.client(site)
