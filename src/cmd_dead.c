@@ -128,15 +128,38 @@ static void add_json(struct rd_buf *out, const struct rd_letter *l)
 	rd_buf_addf(out, ",\"time_ms\":%" PRIu64, l->time_ms);
 }
 
+/* Goes back over up to *left letters before `from`, in one step, and says from
+ * where on they are. */
+static int step_back(struct rd_dead *d, uint64_t *left, char *from)
+{
+	const struct rd_slice key = rd_buf_slice(&d->key);
+	const struct rd_reply *reply, *ids;
+	char count[24];
+	int err;
+
+	snprintf(count, sizeof(count), "%" PRIu64, *left);
+	err = rd_ask_script(
+	    d->ask, &reply, RD_SCRIPT_LOOK, &key, 1,
+	    (struct rd_slice[]){rd_slice_str("last"), rd_slice_str(from),
+				rd_slice_str(count), rd_slice_str("-")},
+	    4);
+	if (err != RD_OK)
+		return rd_cli_redis_fail(err, reply);
+	ids = rd_reply_at(reply, 8);
+	if (ids != NULL && ids->count > 0) {
+		rd_id_text(rd_reply_id(&ids->items[ids->count - 1]), from);
+		*left -= ids->count;
+	}
+	if (rd_reply_int(rd_reply_at(reply, 10), 1) == 1)
+		*left = 0; /* that was the first of all */
+	return 0;
+}
+
 /* From where on there are only so many as are asked for. */
 static int find_start(struct rd_dead *d, char *from, int *status_out)
 {
-	const struct rd_reply *reply;
-	char text[RD_ID_TEXT];
-	uint64_t n, length;
-	struct rd_slice key = rd_buf_slice(&d->key), args[2];
+	uint64_t left;
 	long count;
-	int err;
 
 	snprintf(from, RD_ID_TEXT + 1, "-");
 	if (d->count == NULL)
@@ -147,23 +170,15 @@ static int find_start(struct rd_dead *d, char *from, int *status_out)
 		    d->count);
 		return RD_EINVAL;
 	}
-	err = rd_ask(d->ask, &reply, "XLEN %b", key.data, key.len);
-	length = err == RD_OK ? (uint64_t)rd_reply_int(reply, 0) : 0;
-	n = (uint64_t)count < length ? (uint64_t)count : length;
-	if (err == RD_OK && n > 0) {
-		snprintf(text, sizeof(text), "%" PRIu64, n);
-		args[0] = rd_slice_str("last");
-		args[1] = rd_slice_str(text);
-		err = rd_ask_script(d->ask, &reply, RD_SCRIPT_LOOK, &key, 1,
-				    args, 2);
-		if (err == RD_OK)
-			snprintf(
-			    from, RD_ID_TEXT + 1, "(%.*s",
-			    RD_SLICE_ARG(rd_reply_str(rd_reply_at(reply, 6))));
+	snprintf(from, RD_ID_TEXT + 1, "+");
+	for (left = (uint64_t)count; left > 0;) {
+		*status_out = step_back(d, &left, from);
+		if (*status_out != 0)
+			return RD_EREDIS;
 	}
-	if (err != RD_OK)
-		*status_out = rd_cli_redis_fail(err, reply);
-	return err;
+	if (from[0] == '+')
+		snprintf(from, RD_ID_TEXT + 1, "-");
+	return RD_OK;
 }
 
 static void add_letter(struct rd_dead *d, struct rd_table *t,
