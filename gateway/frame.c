@@ -72,7 +72,7 @@ void rd_frame_welcome(struct rd_buf *out, enum rd_codec codec,
 	size_t start = rd_ws_begin(out);
 	struct rd_writer w = rd_writer(codec, out);
 
-	rd_writer_map(&w, 8);
+	rd_writer_map(&w, 9);
 	rd_frame_text(&w, "push", "welcome");
 	rd_frame_text(&w, "client", welcome->client);
 	rd_frame_text(&w, "gateway", welcome->gateway);
@@ -80,6 +80,7 @@ void rd_frame_welcome(struct rd_buf *out, enum rd_codec codec,
 	rd_frame_text(&w, "epoch", welcome->epoch);
 	member_uint(&w, "time", welcome->time_ms);
 	member_uint(&w, "ping", welcome->ping_ms);
+	member_uint(&w, "retry", welcome->retry_ms);
 	rd_writer_name(&w, "limits");
 	rd_writer_map(&w, 2);
 	member_uint(&w, "message", welcome->max_message_bytes);

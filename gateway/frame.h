@@ -20,6 +20,7 @@ struct rd_welcome {
 	const char *epoch; /* NULL where Redis was not reached yet */
 	uint64_t time_ms;
 	uint64_t ping_ms;
+	uint64_t retry_ms; /* so long its clients take to come back */
 	uint64_t max_message_bytes;
 	uint64_t max_subscriptions;
 };

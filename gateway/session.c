@@ -52,6 +52,15 @@ const char *rd_session_epoch(const struct rd_session *s)
 	return epoch[0] == '\0' ? NULL : epoch;
 }
 
+/* How long it takes until all who are here now have come back, at the pace at
+ * which they would be sent away. */
+static uint64_t crowd_ms(const struct rd_sessions *all)
+{
+	uint64_t rate = (uint64_t)all->env.cfg->drain_rate;
+
+	return rate > 0 ? all->count * 1000 / rate : 0;
+}
+
 void rd_session_welcome(struct rd_session *s)
 {
 	const struct rd_config *cfg = s->sessions->env.cfg;
@@ -61,6 +70,7 @@ void rd_session_welcome(struct rd_session *s)
 	    .epoch = rd_session_epoch(s),
 	    .time_ms = rd_clock_wall_ms(),
 	    .ping_ms = (uint64_t)cfg->ping_interval_ms,
+	    .retry_ms = crowd_ms(s->sessions),
 	    .max_message_bytes = (uint64_t)cfg->max_message_bytes,
 	    .max_subscriptions = (uint64_t)cfg->max_subscriptions,
 	};

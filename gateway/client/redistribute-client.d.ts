@@ -71,7 +71,8 @@ export interface Options {
   requestTimeout?: number
   /**
    * Attempt n to reconnect comes after a random time between 0 and
-   * `Math.min(max, min * 2 ** n)` milliseconds. Default: 500 and 20000.
+   * `Math.min(max, min * 2 ** n)` milliseconds, or what the gateway has said
+   * that its crowd needs, where that is longer. Default: 500 and 20000.
    */
   backoff?: { min?: number, max?: number }
 }
@@ -89,6 +90,8 @@ export interface Welcome {
   time: number
   /** After so many milliseconds of silence the gateway sends a WebSocket ping. */
   ping: number
+  /** Over so many milliseconds its clients come back, if it ends without a word. */
+  retry: number
   /** The largest message that may be sent, in bytes, and the number of subscriptions. */
   limits: { message: number, subscriptions: number }
 }

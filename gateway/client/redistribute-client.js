@@ -32,8 +32,11 @@ const DRAINED_CODE = 1012 //    of a gateway that has said that it drains: all i
 const STOP_CODES = new Set([1002, 1003, 1007, 1008, 1009])
 const LATER_CODES = new Set([1011, 1013]) // "reconnect later"
 const LATER_ATTEMPT = 3 //     ... as if so many attempts had failed
-const SETTLED_MS = 5000 //     a connection this old was a good one
+const SETTLED_MS = 5000 //     a connection this old that has served was a good one
+const SPREAD_MAX_MS = 60000 // no gateway's crowd needs longer to come back
 const SILENCE_GRACE_MS = 15000 // beyond the gateway's ping interval
+const SILENCE_MAX_MS = 20000 // so long a silence is asked about, whatever that is
+const PROBE_MS = 4000 //       and so long may the answer take
 const DEFAULT_PING_MS = 25000
 const STORE_DELAY_MS = 200 //  arrivals are written to the storage together
 const WINDOW = 500 //          requests that await an answer, half of what a gateway
@@ -306,6 +309,8 @@ class Client {
   #welcome = null //      null until the gateway has greeted
   #draining = false //    the gateway is going: nothing new is sent to it
   #since = 0 //           when the gateway greeted
+  #served = false //      it has answered something that needs Redis
+  #spread = 0 //          over so many ms its clients come back, if it ends without a word
   #attempt = 0
   #timer = null //        until the next connection
   #quiet = null //        until the handshake or the silence is too long
@@ -321,6 +326,7 @@ class Client {
   #unsent = [] //         requests that it may still hold
   #look = null //         until it is asked again
   #leftAt = 0 //          when bytes were last seen to leave
+  #asked = null //        the ping that is to show that the gateway lives
   #heardAt = 0 //         when the gateway was last heard
   #moved = { id: 0, at: 0 } // the last publish or call that was answered
   #channels = new Map()
@@ -655,7 +661,7 @@ class Client {
     while (count < this.#unsent.length && (held === 0 || this.#unsent[count].end <= this.#sent - held)) count++
     if (count > 0) this.#leftAt = now
     for (const request of this.#unsent.splice(0, count)) {
-      if (this.#inFlight.get(request.id) === request) this.#limitTime(request)
+      if (this.#inFlight.get(request.id) === request && request !== this.#asked) this.#limitTime(request)
     }
     if (this.#unsent.length > 0 && now - Math.max(this.#leftAt, this.#heardAt) > this.#options.requestTimeout) {
       return this.#drop('nothing leaves, and nothing comes')
@@ -668,9 +674,9 @@ class Client {
     this.#look ??= setTimeout(() => this.#lookAtUnsent(), UNSENT_LOOK_MS)
   }
 
-  #limitTime (request) {
+  #limitTime (request, ms = this.#options.requestTimeout) {
     request.since = performance.now()
-    request.timer ??= setTimeout(() => this.#expire(request), this.#options.requestTimeout)
+    request.timer ??= setTimeout(() => this.#expire(request), ms)
   }
 
   // While those before it are answered, one after the other, it is on its way.
@@ -683,15 +689,21 @@ class Client {
 
   #expire (request) {
     if (this.#isMoving(request)) return
-    this.#landed(request)
+    if (request.kind !== 'link') this.#landed(request)
     this.#waiting = this.#waiting.filter(other => other !== request)
     if (isOnce(request)) {
       request.settle(about(request, unknownError(request, 'no answer in time')))
     } else if (request.kind === 'repeat') {
       request.settle(about(request, new RedistributeError('timeout', 'no answer in time', { retry: true })))
-    } else {
-      this.#drop(`no answer to ${request.request} in time`)
+    } else if (request === this.#asked) {
+      if (this.#heardAt <= request.since) return this.#drop('no answer to ping in time')
+      this.#asked = null // it has said something else
+      return
+    } else { // Redis may be away: that is no reason to leave a gateway that lives
+      request.timer = null
+      this.#limitTime(request)
     }
+    if (!this.#draining) this.#probe()
     this.#relax()
     this.#depart()
   }
@@ -703,6 +715,7 @@ class Client {
     if (request) {
       this.#landed(request)
       clearTimeout(request.timer)
+      if (!error && request.request !== 'ping') this.#served = true
       if (isOnce(request)) this.#moved = { id: request.id, at: performance.now() }
       if (error?.code === 'rate' && request.kind === 'publish') this.#later(request, frame.error.after)
       else if (error) request.settle(about(request, error))
@@ -807,6 +820,7 @@ class Client {
 
   #welcomed ({ push, ...welcome }) {
     this.#welcome = welcome
+    this.#spread = Math.min(Number(welcome.retry) || 0, SPREAD_MAX_MS)
     this.#state = 'connected'
     this.#since = performance.now()
     this.#listen()
@@ -940,6 +954,8 @@ class Client {
     this.#socket = null
     this.#welcome = null
     this.#draining = false
+    this.#served = false
+    this.#asked = null
     this.#sent = 0
     this.#unsent = []
     clearTimeout(this.#quiet)
@@ -952,18 +968,23 @@ class Client {
     return socket
   }
 
-  // A browser cannot see the gateway's pings, so silence is asked about.
+  // A browser cannot see the gateway's pings, so silence is asked about; soon,
+  // for until then nobody knows that the network has gone.
   #listen () {
     this.#heardAt = performance.now()
     clearTimeout(this.#quiet)
     if (!this.#welcome) return
-    const ms = (this.#welcome.ping ?? DEFAULT_PING_MS) + SILENCE_GRACE_MS
+    const ms = Math.min((this.#welcome.ping ?? DEFAULT_PING_MS) + SILENCE_GRACE_MS, SILENCE_MAX_MS)
     this.#quiet = setTimeout(() => this.#probe(), ms)
   }
 
+  // Does the gateway live?  Whatever it says is a sign of life.
   #probe () {
+    if (!this.#welcome || this.#asked) return
     if (!this.#usable) return this.#drop('no sign of life')
-    this.#transmit(this.#request('link', { do: 'ping' }, () => {}))
+    this.#asked = this.#request('link', { do: 'ping' }, () => { this.#asked = null })
+    this.#limitTime(this.#asked, Math.min(this.#options.requestTimeout, PROBE_MS))
+    this.#transmit(this.#asked)
   }
 
   // Give the connection up from this side.
@@ -979,6 +1000,7 @@ class Client {
 
   #lost (code, reason) {
     const wasConnected = this.#state === 'connected'
+    const wasGood = this.#served || this.#channels.size === 0
     const cause = this.#socketError
     const target = this.#targets[this.#turn]
     const draining = this.#draining
@@ -986,14 +1008,14 @@ class Client {
     this.#socketError = null
     this.#state = 'connecting'
     this.#turn = (this.#turn + 1) % this.#targets.length
-    if (wasConnected && performance.now() - this.#since >= SETTLED_MS) this.#attempt = 0
+    if (wasConnected && wasGood && performance.now() - this.#since >= SETTLED_MS) this.#attempt = 0
     if (LATER_CODES.has(code)) this.#attempt = Math.max(this.#attempt, LATER_ATTEMPT)
 
     const stop = STOP_CODES.has(code) && new RedistributeError('refused',
       `the gateway closed for good: ${code} ${reason}`, { closeCode: code, target })
     const unknown = this.#takeBack(draining && code === DRAINED_CODE)
     if (stop) this.#end(stop)
-    else if (this.#timer === null) this.#schedule(draining ? 0 : this.#jitter(this.#attempt++))
+    else if (this.#timer === null) this.#schedule(draining ? 0 : this.#jitter(this.#attempt++, this.#spread))
 
     for (const request of unknown) {
       request.settle(about(request, unknownError(request, 'the connection broke before the answer')))
@@ -1066,10 +1088,11 @@ class Client {
     }, ms)
   }
 
-  // Full jitter: a thousand clients that were cut together come back apart.
-  #jitter (attempt) {
+  // Full jitter: a thousand clients that were cut together come back apart, and
+  // a hundred thousand further apart, for the gateway has said how many they are.
+  #jitter (attempt, least = 0) {
     const { min, max } = this.#options
-    return Math.random() * Math.min(max, min * 2 ** attempt)
+    return Math.random() * Math.max(least, Math.min(max, min * 2 ** attempt))
   }
 
   /* -- The browser's own events -- */

@@ -696,6 +696,61 @@ test('a silent connection that does not answer is broken', async t => {
   assert.deepEqual((await all.count(1)).map(m => m.data), ['in time'])
 })
 
+test('a gateway that lives is not left because Redis is away', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, requestTimeout: 300 })
+  const made = client.subscribe('c', nothing)
+  const connection = await gateway.welcomed()
+  const subscribe = await connection.request('subscribe')
+  for (let i = 0; i < 3; i++) connection.ok(await connection.request('ping'), { time: 1 })
+  connection.ok(subscribe, { channel: 'c', offset: '1-0', epoch: 'E1' })
+  assert.deepEqual(await made, { offset: '1-0' })
+  assert.equal(gateway.accepted, 1)
+})
+
+test('the backoff begins anew only where a subscribe was answered', async t => {
+  const now = performance.now.bind(performance)
+  const timeout = globalThis.setTimeout
+  const waits = []
+  let later = 0
+  t.mock.method(performance, 'now', () => now() + later)
+  t.mock.method(Math, 'random', () => 1)
+  t.mock.method(globalThis, 'setTimeout', (callback, ms, ...more) => {
+    if ([7, 14, 28, 56, 112].includes(ms)) waits.push(ms)
+    return timeout(callback, ms, ...more)
+  })
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, backoff: { min: 7, max: 1e6 } })
+  client.subscribe('c', nothing)
+  client.on('error', nothing)
+  for (const serves of [false, false, false, true, false]) {
+    const connection = await gateway.welcomed()
+    const request = await connection.request('subscribe')
+    if (serves) connection.ok(request, { channel: 'c', offset: '1-0', epoch: 'E1' })
+    const time = client.ping()
+    connection.ok(await connection.request('ping'), { time: 1 })
+    await time
+    later += 6000 // it was there for long
+    const down = event(client, 'disconnect')
+    connection.cut()
+    await down
+  }
+  assert.deepEqual(waits, [7, 14, 28, 7, 14])
+})
+
+test('the first wait is as long as the gateway says that its crowd needs', async t => {
+  t.mock.method(Math, 'random', () => 1)
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, backoff: { min: 1, max: 2 } })
+  const connection = await gateway.welcomed({ retry: 400 })
+  await connection.roundTrip()
+  const begin = performance.now()
+  connection.cut()
+  await gateway.welcomed({ retry: 'soon' })
+  assert.ok(performance.now() - begin >= 395)
+  client.close()
+})
+
 test('a gateway that does not greet, or does not answer a subscribe, is left', async t => {
   const gateway = await ScriptedGateway.start(t)
   const client = makeClient(t, { targets: gateway.url, requestTimeout: 100 })
@@ -763,6 +818,8 @@ test('a publish that is not answered in time is of unknown fate', async t => {
   const published = client.publish('c', 1)
   const request = await connection.request('publish')
   assert.equal((await failure(published)).code, 'unknown')
+  // That may be a network that has gone: the gateway is asked for a sign of life.
+  connection.ok(await connection.request('ping'), { time: 1 })
   connection.ok(request, { offset: '1-0' })
   const next = client.publish('c', 2)
   connection.ok(await connection.request('publish'), { offset: '2-0' })

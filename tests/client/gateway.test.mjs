@@ -391,3 +391,26 @@ for (const rate of [20, 5000]) {
     assert.equal(found.length, busy.stored.length)
   })
 }
+
+test('while Redis is away no connection is cut, and all goes on afterwards', async t => {
+  const daemon = await Daemon.start(t)
+  const client = makeClient(t, { targets: daemon.url, requestTimeout: 4000 })
+  const all = new Collector()
+  await client.subscribe('before', all.handler)
+  let cuts = 0
+  client.on('disconnect', () => cuts++)
+  const [redis] = await daemon.children('redis-server')
+  process.kill(redis, 'SIGSTOP')
+  const made = client.subscribe('meanwhile', all.handler)
+  // One that the gateway holds behind the subscribe must not make it deaf.
+  const fate = client.publish('other', 1).catch(error => error.code)
+  // Long enough for three rounds of waiting in vain.
+  await new Promise(resolve => setTimeout(resolve, 14000)).finally(() => process.kill(redis, 'SIGCONT'))
+  assert.equal(cuts, 0)
+  await within(made, 'the subscription')
+  await within(fate, 'the publish')
+  await client.publish('before', 1)
+  await client.publish('meanwhile', 2)
+  assert.deepEqual(data(await all.count(2)), [1, 2])
+  assert.equal(cuts, 0)
+})

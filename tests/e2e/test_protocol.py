@@ -79,7 +79,7 @@ def test_welcome_tells_what_a_client_must_know(run, site, store, codec):
     client = run.client(site, codec)
     welcome = client.welcome
     assert set(welcome) == {"push", "client", "gateway", "version", "epoch",
-                            "time", "ping", "limits"}
+                            "time", "ping", "retry", "limits"}
     assert abs(welcome["time"] - time.time() * 1000) < 60000
     assert welcome["ping"] == 25000
     assert welcome["limits"] == {"message": 65536, "subscriptions": 1000}
