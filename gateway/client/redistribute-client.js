@@ -1110,8 +1110,11 @@ class Client {
       else this.#store.flush()
     }
     const hidden = () => this.#store.flush()
+    // The browser may be wrong: a gateway on this machine still answers.
+    const offline = () => { if (!this.#draining) this.#probe() }
     const hooks = [
       [globalThis, 'online', hurry],
+      [globalThis, 'offline', offline],
       [globalThis, 'pagehide', hidden],
       [globalThis.document, 'visibilitychange', seen]
     ].filter(([target]) => typeof target?.addEventListener === 'function')

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { chromium } from 'playwright-core'
-import { Daemon, makeClient, within } from './support.mjs'
+import { Daemon, makeClient, Relay, within } from './support.mjs'
 
 const WINDOW = { viewport: { width: 1000, height: 700 } }
 
@@ -228,6 +228,31 @@ test('a browser and a gateway', async t => {
     assert.deepEqual([all.length, all[2].slice(0, 2)], [3, ['message', 'while it was dead']])
     await page.evaluate(() => source.close())
     page.faults.splice(0, page.faults.length, ...page.faults.filter(text => !/net::ERR_/.test(text)))
+  })
+
+  await t.test('a network that has gone is noticed when the browser goes offline', async t => {
+    const relay = await Relay.start(t, daemon.port)
+    const page = await open(t, browser, `${daemon.url}/example`)
+    await page.evaluate(async url => {
+      const { default: RedistributeClient } = await import('/client/redistribute-client.js')
+      window.client = new RedistributeClient({ targets: url })
+      window.client.on('error', () => {})
+      window.ended = new Promise(resolve => window.client.on('disconnect', resolve))
+      await new Promise(resolve => window.client.on('connect', resolve))
+    }, relay.url)
+    relay.freeze()
+    const begin = performance.now()
+    await page.evaluate(() => { window.dispatchEvent(new Event('offline')) })
+    const { reason } = await within(page.evaluate(() => window.ended), 'the end of the connection')
+    const elapsed = performance.now() - begin
+    assert.equal(reason, 'no answer to ping in time')
+    assert.ok(elapsed < 5000, `${elapsed} ms`)
+    relay.thaw()
+    await page.evaluate(async () => {
+      if (window.client.state !== 'connected') await new Promise(resolve => window.client.on('connect', resolve))
+      await window.client.publish('back', 1)
+      window.client.close()
+    })
   })
 
   await t.test('the daemon ends well', () => daemon.stop())

@@ -629,7 +629,8 @@ test('without a drain, or with another code, nothing says what was taken', async
   }
 })
 
-test('coming online means to try at once', async t => {
+/** The events of a browser's window; its target and document. */
+function fakeWindow (t) {
   const target = new EventTarget()
   const document = Object.assign(new EventTarget(), { visibilityState: 'visible' })
   const fake = {
@@ -647,6 +648,11 @@ test('coming online means to try at once', async t => {
       else delete globalThis[key]
     }
   })
+  return { target, document }
+}
+
+test('coming online means to try at once', async t => {
+  const { target, document } = fakeWindow(t)
   t.mock.method(Math, 'random', () => 1)
   const gateway = await ScriptedGateway.start(t)
   const client = makeClient(t, { targets: gateway.url, backoff: { min: 1e6, max: 1e6 } })
@@ -663,6 +669,55 @@ test('coming online means to try at once', async t => {
   await connection.roundTrip()
   target.dispatchEvent(new Event('online'))
   await connection.request('ping')
+  client.close() // while it still has somewhere to unregister
+})
+
+test('a network that has gone is noticed within 5 seconds of the first sign', async t => {
+  const { target } = fakeWindow(t)
+  const signs = {
+    offline: () => target.dispatchEvent(new Event('offline')),
+    silence: () => {},
+    'a publish': client => client.publish('c', 1).catch(nothing)
+  }
+  for (const [name, sign] of Object.entries(signs)) {
+    const gateway = await ScriptedGateway.start(t)
+    const requestTimeout = name === 'a publish' ? 1000 : 10000
+    const client = makeClient(t, { targets: gateway.url, requestTimeout })
+    const up = event(client, 'connect')
+    const connection = await gateway.welcomed({ ping: name === 'silence' ? -14000 : 25000 })
+    await up
+    connection.socket.pause() // what is sent to it is not answered
+    const begin = performance.now()
+    const down = event(client, 'disconnect')
+    sign(client)
+    assert.equal((await down).reason, 'no answer to ping in time')
+    const late = name === 'offline' ? 0 : 1000
+    const elapsed = performance.now() - begin - late
+    assert.ok(elapsed < 5000, `${name}: ${elapsed} ms`)
+    client.close()
+  }
+})
+
+test('who is offline and hears the gateway is connected', async t => {
+  const { target } = fakeWindow(t)
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url, requestTimeout: 200 })
+  const up = event(client, 'connect')
+  const connection = await gateway.welcomed()
+  await up
+  for (let i = 0; i < 3; i++) {
+    target.dispatchEvent(new Event('offline'))
+    const ping = await connection.request('ping')
+    // Any word will do.
+    if (i === 1) connection.push('nothing')
+    else connection.ok(ping, { time: 1 })
+    const time = client.ping()
+    connection.ok(await connection.request('ping'), { time: 2 })
+    assert.equal(await time, 2)
+    if (i === 1) await tick(250)
+  }
+  assert.equal(client.state, 'connected')
+  assert.equal(gateway.accepted, 1)
   client.close() // while it still has somewhere to unregister
 })
 

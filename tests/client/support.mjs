@@ -450,4 +450,13 @@ export class Relay {
   cut () {
     for (const socket of this.#sockets) socket.destroy()
   }
+
+  /** As a network that has gone: nothing passes, and nobody is told. */
+  freeze () {
+    for (const socket of this.#sockets) socket.pause()
+  }
+
+  thaw () {
+    for (const socket of this.#sockets) socket.resume()
+  }
 }
