@@ -38,6 +38,10 @@ export interface WebSocketClass {
 export interface StorageLike {
   getItem(key: string): string | null
   setItem(key: string, value: string): void
+  /** With these three, no more than `channels` are stored. */
+  readonly length?: number
+  key?(index: number): string | null
+  removeItem?(key: string): void
 }
 
 export interface Options {
@@ -58,6 +62,8 @@ export interface Options {
   storagePrefix?: string
   /** How many messages of a channel are stored. Default: 100. */
   history?: number
+  /** How many channels are stored, where the storage can name them. Default: 100. */
+  channels?: number
   /** Store what arrives in every channel, not only in those that were `load()`ed. Default: false. */
   keep?: boolean
   /** How many publishes and calls may wait, for a connection or until less is in flight. Default: 1000. */
@@ -161,6 +167,7 @@ export interface Events {
  * - `unsubscribed`: `unsubscribe()` came before the subscription was made
  * - `refused`: the gateway closed with a code that means stop (`closeCode`)
  * - `connect_failed`: an attempt to connect failed (`target`, `cause`); the next follows
+ * - `bad_frame`: the gateway has sent what is not of the protocol; the connection is made again
  * - `no_websocket`: this Node has no WebSocket and the package `ws` is not there
  * - `closed`: this client was closed
  */

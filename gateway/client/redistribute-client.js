@@ -105,8 +105,22 @@ function toBase64 (bytes) {
   return btoa(text)
 }
 
+/** The bytes; null where it is none, for what cannot be read harms nothing else. */
 function fromBase64 (base64) {
-  return Uint8Array.from(atob(base64), c => c.charCodeAt(0))
+  try {
+    return Uint8Array.from(atob(base64), c => c.charCodeAt(0))
+  } catch {
+    return null
+  }
+}
+
+/** An offset: two numbers of 64 bits. */
+function isOffset (value) {
+  return typeof value === 'string' && /^\d{1,20}-\d{1,20}$/.test(value)
+}
+
+function areMessages (value) {
+  return Array.isArray(value) && value.every(m => Array.isArray(m) && isOffset(m[0]))
 }
 
 /** A message that stands alone: a direct one, or what a call is answered with. */
@@ -166,6 +180,8 @@ async function webSocketClass () {
 
 class MemoryStorage {
   #items = new Map()
+  get length () { return this.#items.size }
+  key (i) { return [...this.#items.keys()][i] }
   getItem (key) { return this.#items.get(key) ?? null }
   setItem (key, value) { this.#items.set(key, value) }
   removeItem (key) { this.#items.delete(key) }
@@ -180,22 +196,29 @@ function defaultStorage () {
 }
 
 /*
- * One record per channel: {epoch, offset, messages}, written with one
- * setItem(), so offset and messages never disagree.  The record may lag behind
- * what handlers were given, never run ahead: a tab that dies is given the
- * difference again on its next visit.
+ * One record per channel: {epoch, offset, count, messages}, written with one
+ * setItem(), so they never disagree.  The record may lag behind what handlers
+ * were given, never run ahead: a tab that dies is given the difference again on
+ * its next visit.  What is read may have been written by anybody: a record that
+ * is not whole is none.
+ *
+ * No more than so many channels are stored, where the storage can name them:
+ * those go first whose last message is the oldest, and never one that this
+ * client keeps.
  */
 class Store {
   #storage
   #prefix
   #limit
+  #most
   #records = new Map()
   #timer = null
 
-  constructor (storage, prefix, limit) {
+  constructor (storage, prefix, limit, most) {
     this.#storage = storage
     this.#prefix = prefix
     this.#limit = limit
+    this.#most = most
   }
 
   /** From now on, what arrives in this channel is kept. */
@@ -203,19 +226,19 @@ class Store {
     let record = this.#records.get(channel)
     if (!record) {
       const { text, value } = this.#read(channel)
-      record = { epoch: null, offset: undefined, messages: [], ...value, text, dirty: false }
+      record = { epoch: null, offset: undefined, count: null, messages: [], ...value, text, dirty: false }
       this.#records.set(channel, record)
     }
     return record
   }
 
-  /** The epoch of an offset that load() has told. */
-  epochOf (channel, offset) {
+  /** The epoch and the count that belong to an offset that load() has told. */
+  placeOf (channel, offset) {
     const record = this.#records.get(channel)
-    return record && record.offset === offset ? record.epoch : null
+    return record && record.offset === offset ? { epoch: record.epoch, count: record.count } : {}
   }
 
-  note (channel, epoch, offset, messages) {
+  note (channel, epoch, offset, messages, count) {
     const record = this.#records.get(channel)
     if (!record) return
     if (record.epoch !== epoch) {
@@ -231,6 +254,7 @@ class Store {
       record.messages = record.messages.slice(record.messages.length - this.#limit)
     }
     record.offset = offset
+    record.count = count
     record.dirty = true
     if (this.#timer === null) {
       this.#timer = setTimeout(() => this.flush(), STORE_DELAY_MS)
@@ -258,29 +282,66 @@ class Store {
   #read (channel) {
     try {
       const text = this.#storage.getItem(this.#prefix + channel)
-      const value = JSON.parse(text)
-      if (typeof value?.offset === 'string' && Array.isArray(value.messages) &&
-          value.messages.every(m => Array.isArray(m) && typeof m[0] === 'string')) {
-        const { epoch, offset, messages } = value
-        return { text, value: { epoch, offset, messages: messages.slice(-this.#limit || messages.length) } }
+      const { epoch, offset, count, messages } = JSON.parse(text)
+      if (isOffset(offset) && areMessages(messages) && (epoch === null || typeof epoch === 'string')) {
+        return {
+          text,
+          value: {
+            epoch,
+            offset,
+            count: Number.isSafeInteger(count) && count >= 0 ? count : null,
+            messages: messages.slice(-this.#limit || messages.length)
+          }
+        }
       }
     } catch { /* no storage, or nothing of ours in it */ }
     return { text: null, value: null }
   }
 
-  // What does not fit is halved until it does: the offset matters most.
+  // What does not fit makes others go, then is halved until it does: the offset
+  // matters most.
   #write (channel, record) {
     const { epoch, offset } = record
-    for (let messages = record.messages; ; messages = messages.slice(Math.ceil(messages.length / 2))) {
+    const count = record.count ?? undefined
+    if (record.text === null) this.#forget(this.#most - 1)
+    for (let messages = record.messages; ;) {
       try {
-        const text = JSON.stringify({ epoch, offset, messages })
+        const text = JSON.stringify({ epoch, offset, count, messages })
         this.#storage.setItem(this.#prefix + channel, text)
         record.text = text
         return
       } catch {
+        if (this.#forget(this.#stored().length - 1)) continue
         if (messages.length === 0) return
+        messages = messages.slice(Math.ceil(messages.length / 2))
       }
     }
+  }
+
+  // The channels that are stored.
+  #stored () {
+    const storage = this.#storage
+    const channels = []
+    try {
+      for (let i = 0; i < storage.length; i++) {
+        const key = storage.key(i)
+        if (key.startsWith(this.#prefix)) channels.push(key.slice(this.#prefix.length))
+      }
+    } catch { return [] /* it cannot name them */ }
+    return channels
+  }
+
+  // Leaves so many, where that can be done; tells whether one has gone.
+  #forget (most) {
+    const channels = this.#stored()
+    if (channels.length <= most) return false
+    const others = channels.filter(channel => !this.#records.has(channel)).map(channel => {
+      return { channel, offset: this.#read(channel).value?.offset ?? '0-0' }
+    }).sort((a, b) => compareOffsets(a.offset, b.offset)).slice(0, channels.length - most)
+    try {
+      for (const { channel } of others) this.#storage.removeItem(this.#prefix + channel)
+    } catch { /* nor does it let go of anything */ }
+    return this.#stored().length < channels.length
   }
 }
 
@@ -349,7 +410,7 @@ class Client {
       keep: options.keep ?? false
     }
     this.#store = new Store(options.storage ?? defaultStorage(),
-      options.storagePrefix ?? 'redistribute:', options.history ?? 100)
+      options.storagePrefix ?? 'redistribute:', options.history ?? 100, options.channels ?? 100)
     this.#hook()
     queueMicrotask(() => this.#connect())
   }
@@ -367,7 +428,7 @@ class Client {
     const { messages, offset } = this.#store.keep(channel)
     const loaded = messages.map(message => messageOf(channel, message))
     const sub = this.#channels.get(channel)?.want
-    if (sub?.epoch && sub.live) this.#store.note(channel, sub.epoch, sub.offset, [])
+    if (sub?.epoch && sub.live) this.#store.note(channel, sub.epoch, sub.offset, [], sub.count)
     queueMicrotask(() => this.#call(callback, loaded, offset))
   }
 
@@ -391,7 +452,7 @@ class Client {
     const sub = { onMessages, offset: start, epoch: null, live: false, any: false }
     sub.promise = quiet(new Promise((resolve, reject) => Object.assign(sub, { resolve, reject })))
     if (this.#options.keep) this.#store.keep(channel)
-    sub.epoch = this.#store.epochOf(channel, start)
+    Object.assign(sub, this.#store.placeOf(channel, start))
     entry.want = sub
     this.#sync(entry)
     return sub.promise
@@ -760,11 +821,12 @@ class Client {
   }
 
   #joined (entry, sub, { offset, epoch, count }) {
+    if (typeof offset !== 'string') throw new TypeError('a subscription without an offset')
     entry.wire = 'joined'
     entry.tries = 0
     if (entry.want !== sub) return
     Object.assign(sub, { offset, epoch, count, live: true, any: false })
-    this.#store.note(entry.channel, epoch, offset, [])
+    this.#store.note(entry.channel, epoch, offset, [], count)
     sub.resolve({ offset })
   }
 
@@ -806,6 +868,17 @@ class Client {
     } catch {
       return this.#drop('a frame that is not JSON')
     }
+    // What users' code throws does not come here: this is the gateway's fault.
+    try {
+      this.#take(frame)
+    } catch (cause) {
+      this.#drop('a frame that is not of this protocol')
+      this.#emit('error', new RedistributeError('bad_frame',
+        `the gateway has sent what is not of this protocol: ${cause.message}`, { retry: true, cause }))
+    }
+  }
+
+  #take (frame) {
     switch (frame.push) {
       case undefined: return this.#answer(frame)
       case 'welcome': return this.#welcomed(frame)
@@ -835,6 +908,7 @@ class Client {
   }
 
   #messages ({ channel, messages }) {
+    if (!areMessages(messages) || messages.length === 0) throw new TypeError('messages without an offset')
     const given = this.#channels.get(channel)?.joined
     if (given?.given) given.offset = messages[messages.length - 1][0]
     const sub = this.#following(channel)
@@ -845,9 +919,9 @@ class Client {
     sub.any = false
     if (sub.count != null) sub.count += messages.length
     sub.offset = fresh[fresh.length - 1][0]
-    const { epoch, offset } = sub
+    const { epoch, offset, count } = sub
     this.#call(sub.onMessages, fresh.map(message => messageOf(channel, message)))
-    this.#store.note(channel, epoch, offset, fresh)
+    this.#store.note(channel, epoch, offset, fresh, count)
   }
 
   // After a flush the offsets may begin again below ours.
@@ -856,7 +930,7 @@ class Client {
     if (!sub) return
     sub.any = true
     sub.count = count
-    if (offset) sub.offset = offset
+    if (isOffset(offset)) sub.offset = offset
     if (epoch) sub.epoch = epoch
     this.#emit('gap', { channel, from, first, lost })
   }
@@ -864,6 +938,7 @@ class Client {
   // A handler has subscribed this connection: there is no one to give the
   // messages to, until subscribe() is called.  It ends with the connection.
   #given ({ channel, offset, epoch }) {
+    if (typeof offset !== 'string') throw new TypeError('a subscription without an offset')
     let entry = this.#channels.get(channel)
     if (!entry) {
       entry = newEntry(channel)

@@ -829,6 +829,39 @@ test('a frame that is not JSON is a broken connection', async t => {
   await gateway.welcomed()
 })
 
+test('a frame that is not of the protocol is a broken connection, and ends nothing else', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const all = new Collector()
+  client.subscribe('c', '1-0', all.handler)
+  for (const frame of [
+    null, { push: 'messages', channel: 'c', messages: null }, { push: 'messages', channel: 'c', messages: [] },
+    { push: 'messages', channel: 'c', messages: [null] }, { push: 'messages', channel: 'c', messages: [['soon', null, 1]] },
+    { push: 'messages', channel: 'c', messages: [[7, null, 1]] }, { push: 'subscribed', channel: 'd' }
+  ]) {
+    const connection = await gateway.welcomed()
+    await connection.subscribed('1-0')
+    const [down, told] = [event(client, 'disconnect'), event(client, 'error')]
+    connection.send(frame)
+    assert.equal((await down).reason, 'a frame that is not of this protocol', JSON.stringify(frame))
+    assert.equal((await told).code, 'bad_frame')
+  }
+  const connection = await gateway.welcomed()
+  const request = await connection.request('subscribe')
+  const told = event(client, 'error')
+  connection.ok(request, { epoch: 'E1' })
+  assert.equal((await told).code, 'bad_frame')
+  const next = await gateway.welcomed()
+  await next.subscribed('1-0')
+  // Numbers and words are no push either, and harm nobody.
+  for (const frame of [7, 'word', [], {}, { push: 7 }, { push: 'gap' }, { id: {} }, { push: 'unsubscribed' }]) next.send(frame)
+  next.messages('c', ['2-0', null, null, { data64: '%' }], ['3-0', null, null, { msgpack64: 'A' }], ['4-0', 'T', 'good'])
+  next.push('direct', { type: 'T', data64: '***' })
+  const direct = event(client, 'direct')
+  assert.deepEqual((await all.count(3)).map(m => m.data), [null, null, 'good'])
+  assert.deepEqual(await direct, { type: 'T', data: null })
+})
+
 test('what is not known is ignored', async t => {
   const gateway = await ScriptedGateway.start(t)
   const client = makeClient(t, { targets: gateway.url })
@@ -1402,13 +1435,103 @@ test('a storage that fails breaks nothing', async t => {
   await all.count(1)
   client.close()
 
-  for (const text of ['', 'null', '7', '{', '{"offset":1}', '{"offset":"1-0","messages":[7]}']) {
+  const record = (offset, ...messages) => JSON.stringify({ epoch: 'E1', offset, messages })
+  for (const text of ['', 'null', '7', '{', '[]', '{"offset":1}', '{"offset":"1-0","messages":[7]}',
+    record('soon'), record('$'), record(''), record('-1-0'), record('1-0', ['later', null, 1]), record('1-0', [1, null, 1]),
+    record('1'.repeat(30) + '-0'), '{"epoch":7,"offset":"1-0","messages":[]}', '{"offset":"1-0","messages":[]}'
+  ]) {
     const storage = new Storage()
     storage.setItem('redistribute:c', text)
     const client = makeClient(t, { targets: gateway.url, storage })
     assert.deepEqual(await load(client, 'c'), { data: [], lastOffset: undefined }, text)
     client.close()
   }
+})
+
+test('bad bytes and a bad count in the storage cost these alone', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  for (const count of ['7', -1, 1.5, 1e300, null, {}]) {
+    const storage = new Storage()
+    storage.setItem('redistribute:c', JSON.stringify({
+      epoch: 'E1', offset: '2-0', count, messages: [['1-0', null, null, { data64: '%' }], ['2-0', null, 2, 7]]
+    }))
+    const client = makeClient(t, { targets: gateway.url, storage })
+    assert.deepEqual(await load(client, 'c'), { data: [null, 2], lastOffset: '2-0' })
+    client.subscribe('c', '2-0', nothing)
+    const request = await (await gateway.welcomed()).request('subscribe')
+    assert.deepEqual([request.offset, request.epoch, request.count], ['2-0', 'E1', undefined])
+    client.close()
+  }
+})
+
+test('after a reload a gap has its number, for the count is stored', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const storage = new Storage()
+  let client = makeClient(t, { targets: gateway.url, storage })
+  await load(client, 'c')
+  const all = new Collector()
+  client.subscribe('c', all.handler)
+  let connection = await gateway.welcomed()
+  connection.ok(await connection.request('subscribe'), { channel: 'c', offset: '5-0', epoch: 'E1', count: 5 })
+  connection.messages('c', ['6-0', null, 6], ['7-0', null, 7])
+  await all.count(2)
+  client.close()
+  client = makeClient(t, { targets: gateway.url, storage })
+  const { lastOffset } = await load(client, 'c')
+  client.subscribe('c', lastOffset, nothing)
+  connection = await gateway.welcomed()
+  const { offset, epoch, count } = await connection.request('subscribe')
+  assert.deepEqual({ offset, epoch, count }, { offset: '7-0', epoch: 'E1', count: 7 })
+})
+
+/** Like localStorage: it can name what it holds. */
+class Names extends Storage {
+  get length () { return this.items.size }
+  key (i) { return [...this.items.keys()][i] ?? null }
+  removeItem (key) { this.items.delete(key) }
+}
+
+test('no more than so many channels are stored, and the oldest go', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const storage = new Names()
+  storage.setItem('of others', 'x')
+  for (const n of [3, 1, 4, 2, 5]) {
+    storage.setItem(`redistribute:${n}`, JSON.stringify({ epoch: 'E1', offset: `${n}-0`, messages: [] }))
+  }
+  storage.setItem('redistribute:garbage', 'x')
+  const client = makeClient(t, { targets: gateway.url, storage, channels: 4 })
+  await load(client, '1') // its own are not forgotten
+  await load(client, 'new')
+  const made = client.subscribe('new', nothing)
+  await (await gateway.welcomed()).subscribed('9-0')
+  await made
+  client.close()
+  assert.deepEqual([...storage.items.keys()].sort(), ['of others', 'redistribute:1', 'redistribute:4', 'redistribute:5', 'redistribute:new'])
+})
+
+test('where the storage is full, older channels go before messages do', async t => {
+  const gateway = await MemoryGateway.start(t)
+  class Small extends Names {
+    setItem (key, value) {
+      const used = [...this.items].reduce((sum, [k, v]) => sum + (k === key ? 0 : v.length), 0)
+      if (used + value.length > 1000) throw new Error('QuotaExceededError')
+      super.setItem(key, value)
+    }
+  }
+  const storage = new Small()
+  for (const n of [1, 2]) {
+    storage.setItem(`redistribute:${n}`, JSON.stringify({ epoch: 'E1', offset: `${n}-0`, messages: [[`${n}-0`, null, 'x'.repeat(300)]] }))
+  }
+  const client = makeClient(t, { targets: gateway.url, storage })
+  await load(client, 'c')
+  const all = new Collector()
+  await client.subscribe('c', all.handler)
+  gateway.publish('c', [null, 'y'.repeat(400)])
+  await all.count(1)
+  client.close()
+  assert.deepEqual([...storage.items.keys()].sort(), ['redistribute:2', 'redistribute:c'])
+  const again = makeClient(t, { targets: gateway.url, storage })
+  assert.deepEqual((await load(again, 'c')).data, ['y'.repeat(400)])
 })
 
 test('where the storage is full, fewer messages are stored, and the offset', async t => {
