@@ -164,16 +164,32 @@ function flawOf (text) {
   return null
 }
 
+/*
+ * Names in variables, so that no bundler follows them.  `npm install DIRECTORY`
+ * makes a link, and Node looks for a package beside the linked file: so it is
+ * looked for beside the program, too.
+ */
 async function webSocketClass () {
   if (globalThis.WebSocket) return globalThis.WebSocket
-  const name = 'ws' // a name in a variable, so that no bundler follows it
+  const [name, nodeModule] = ['ws', 'node:module']
   try {
-    const ws = await import(/* webpackIgnore: true */ /* @vite-ignore */ name)
+    const ws = await import(/* webpackIgnore: true */ /* @vite-ignore */ name).catch(async error => {
+      const { createRequire } = await import(/* webpackIgnore: true */ /* @vite-ignore */ nodeModule)
+      for (const place of [globalThis.process.argv[1], `${globalThis.process.cwd()}/`]) {
+        try { return createRequire(place)(name) } catch { /* nor there */ }
+      }
+      throw error
+    })
     return ws.WebSocket ?? ws.default
   } catch (cause) {
     throw new RedistributeError('no_websocket', 'there is no WebSocket here: ' +
       'use Node 22, or install the package ws, or give one as options.WebSocket', { cause })
   }
+}
+
+/** Why a WebSocket did not come about, in words, if anybody has told. */
+function reasonOf (cause) {
+  return cause?.message || cause?.errors?.[0]?.message || cause?.code || cause?.cause?.message
 }
 
 /* ---- What load() finds: messages kept in a localStorage --------------- */
@@ -392,6 +408,7 @@ class Client {
   #moved = { id: 0, at: 0 } // the last publish or call that was answered
   #channels = new Map()
   #listeners = new Map()
+  #printed = new Set() // errors that nobody has listened to
   #store
   #unhook = () => {}
 
@@ -543,7 +560,10 @@ class Client {
 
   #emit (event, value) {
     const listeners = this.#listeners.get(event)
-    if (!listeners || listeners.size === 0) return false
+    if (!listeners || listeners.size === 0) {
+      if (event === 'error') this.#print(value)
+      return
+    }
     for (const listener of [...listeners.values()]) {
       if (event === 'error') {
         try { listener(value) } catch (error) { throwLater(error) }
@@ -551,7 +571,17 @@ class Client {
         this.#call(listener, value)
       }
     }
-    return true
+  }
+
+  // Nobody listens: each kind of error is told once, but what close() leaves is
+  // no news to whoever has called it.
+  #print (error) {
+    const kind = error.code ?? error.name
+    const left = kind === 'closed' || (kind === 'unknown' && this.#state === 'closed')
+    if (left || this.#printed.has(kind)) return
+    this.#printed.add(kind)
+    globalThis.console?.error(`redistribute-client: ${kind}: ${error.message} ` +
+      "(told once; listen to the event 'error' to hear of each)")
   }
 
   // The user's code may throw, now or in a promise: that is not our end.
@@ -565,7 +595,8 @@ class Client {
   }
 
   #report (error) {
-    if (!this.#emit('error', error)) throwLater(error)
+    if (this.#listeners.get('error')?.size > 0) this.#emit('error', error)
+    else throwLater(error)
   }
 
   /* -- Requests -- */
@@ -1099,7 +1130,7 @@ class Client {
     if (stop) {
       this.#emit('error', stop)
     } else if (!wasConnected) {
-      const why = cause?.message || reason || code
+      const why = reasonOf(cause) || reason || code
       this.#emit('error', new RedistributeError('connect_failed',
         `no connection to ${target}: ${why}`, { retry: true, closeCode: code, target, cause }))
     }
