@@ -52,6 +52,17 @@ RD_MUST_CHECK int rd_preflight_port(const char *host, int64_t port,
 RD_MUST_CHECK int rd_preflight_handler(const struct rd_config *team,
 				       struct rd_buf *why);
 
+struct rd_ask;
+
+/*
+ * May the commands that gateways, and workers where cfg has some, need be used?
+ * RD_ECONFIG with why where one may not, RD_ENOTFOUND where that cannot be
+ * asked, or what rd_ask() says.  Nothing is carried out.
+ */
+RD_MUST_CHECK int rd_preflight_commands(struct rd_ask *ask,
+					const struct rd_config *cfg,
+					struct rd_buf *why);
+
 /* The check of the Redis that cfg names; part of the above. */
 bool rd_preflight_redis(const struct rd_config *cfg, rd_finding_fn *fn,
 			void *arg);

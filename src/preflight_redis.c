@@ -89,6 +89,18 @@ static bool is_lost(int err)
 	return err == RD_ECONN || err == RD_ETIMEOUT || err == RD_EUNKNOWN;
 }
 
+/* Streams as we need them (XADD NOMKSTREAM, XTRIM MINID, XAUTOCLAIM, exclusive
+ * ranges) came with 6.2; the first Valkey was later. */
+static bool is_too_old(struct rd_slice version)
+{
+	int major = 0, minor = 0;
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.*s", RD_SLICE_ARG(version));
+	return sscanf(text, "%d.%d", &major, &minor) == 2 &&
+	       (major < 6 || (major == 6 && minor < 2));
+}
+
 static bool check_server(struct probing *p)
 {
 	const struct rd_reply *reply;
@@ -105,6 +117,19 @@ static bool check_server(struct probing *p)
 				      "and kind are not known");
 		return tell(p, "redis", RD_PREFLIGHT_WARN, 0);
 	}
+	if (err == RD_OK &&
+	    rd_slice_is(info_value(info, "redis_mode"), "sentinel")) {
+		rd_buf_adds(&p->text, ": this is a Sentinel; name the Redis "
+				      "that it watches with targets, for "
+				      "Sentinel is not supported yet");
+		return tell(p, "redis", RD_PREFLIGHT_BAD, RD_EXIT_CONFIG);
+	}
+	if (err == RD_OK && is_too_old(version)) {
+		rd_buf_addf(&p->text,
+			    ": %s %.*s is too old, 6.2 or later is needed",
+			    kind, RD_SLICE_ARG(version));
+		return tell(p, "redis", RD_PREFLIGHT_BAD, RD_EXIT_CONFIG);
+	}
 	if (err == RD_OK && version.data != NULL) {
 		rd_buf_addf(&p->text, ": %s %.*s, %.*s", kind,
 			    RD_SLICE_ARG(version),
@@ -118,6 +143,26 @@ static bool check_server(struct probing *p)
 	return tell(p, "redis", RD_PREFLIGHT_BAD,
 		    is_permanent(rd_buf_text(&p->text)) ? RD_EXIT_CONFIG
 							: RD_EXIT_UNAVAILABLE);
+}
+
+static bool check_commands(struct probing *p)
+{
+	int err;
+
+	rd_buf_clear(&p->text);
+	err = rd_preflight_commands(p->ask, p->cfg, &p->text);
+	if (err == RD_OK)
+		rd_buf_adds(&p->text, "all that are needed are allowed");
+	else if (err == RD_ENOTFOUND)
+		rd_buf_adds(&p->text, "not told: MULTI is not allowed, by "
+				      "which it could be asked");
+	else if (err != RD_ECONFIG)
+		rd_buf_adds(&p->text, rd_strerror(err));
+	return tell(p, "commands",
+		    err == RD_OK          ? RD_PREFLIGHT_OK
+		    : err == RD_ENOTFOUND ? RD_PREFLIGHT_WARN
+					  : RD_PREFLIGHT_BAD,
+		    err == RD_ECONFIG ? RD_EXIT_CONFIG : RD_EXIT_UNAVAILABLE);
 }
 
 static bool check_cluster(struct probing *p)
@@ -389,9 +434,9 @@ bool rd_preflight_redis(const struct rd_config *cfg, rd_finding_fn *fn,
 			     : RD_EXIT_UNAVAILABLE);
 	else
 		go_on = check_server(&p) && check_cluster(&p) &&
-			check_settings(&p) && check_torn(&p) &&
-			check_tracking(&p) && check_layout(&p) &&
-			check_rules(&p) && check_teams(&p);
+			check_commands(&p) && check_settings(&p) &&
+			check_torn(&p) && check_tracking(&p) &&
+			check_layout(&p) && check_rules(&p) && check_teams(&p);
 	rd_ask_close(&p.ask);
 	rd_buf_fini(&p.text);
 	return go_on;
