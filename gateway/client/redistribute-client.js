@@ -1130,7 +1130,8 @@ class Client {
     if (stop) {
       this.#emit('error', stop)
     } else if (!wasConnected) {
-      const why = reasonOf(cause) || reason || code
+      const why = reasonOf(cause) || reason ||
+        `the WebSocket does not say why (${code}): is the address right, and its certificate trusted?`
       this.#emit('error', new RedistributeError('connect_failed',
         `no connection to ${target}: ${why}`, { retry: true, closeCode: code, target, cause }))
     }
