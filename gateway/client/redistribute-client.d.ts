@@ -246,7 +246,8 @@ export interface RedistributeClient {
    * given it. Once it has been sent and
    * the connection breaks before the answer, the promise is rejected with the
    * code `unknown`: it may or may not have been stored, and it is NOT sent
-   * again, because that might store it twice. Decide for yourself.
+   * again, because that might store it twice. Decide for yourself. Only what a
+   * gateway that drains has not taken goes to the next one.
    *
    * The promise may be ignored: the event `error` tells of a failure too.
    */
