@@ -11,6 +11,7 @@
  * (conns.c), frames (ws.c).
  */
 #include "gateway/conn_impl.h"
+#include "gateway/access.h"
 #include "src/clock.h"
 #include "src/log.h"
 
@@ -31,6 +32,8 @@ void rd_conn_enter(struct rd_conn *c, enum state state)
 	if (state >= CLOSING)
 		rd_conn_dirty(c);
 	if (state == DEAD)
+		rd_access_end(c, "network", 1006, "the connection was lost");
+	if (state == DEAD)
 		rd_task_defer(&c->conns->reap, c->conns->loop);
 }
 
@@ -40,6 +43,7 @@ void rd_conn_close(struct rd_conn *c, uint16_t code, const char *reason)
 
 	if (c->state != OPEN && c->state != PINGED)
 		return;
+	rd_access_end(c, "gateway", code, reason == NULL ? "" : reason);
 	if (!c->stream)
 		rd_conn_append(c, (struct rd_slice){
 				      frame, rd_ws_close(frame, code, reason)});
@@ -65,6 +69,7 @@ void rd_conn_answer(struct rd_conn *c, int status, const char *type,
 	/* Nobody can hear an answer before TLS has begun. */
 	if (c->tls != NULL && !rd_tls_is_open(c->tls) && c->state == HEAD)
 		rd_conn_enter(c, DEAD);
+	rd_access_answered(c, status, body);
 	rd_http_answer(&out, status, type, body, extra, c->head_only);
 	rd_conn_append(c, rd_buf_slice(&out));
 	rd_buf_fini(&out);
@@ -96,6 +101,7 @@ void rd_conn_deny(struct rd_conn *c, int status, const char *why)
 	else
 		c->conns->counters.opened--;
 	rd_buf_addf(&body, "%s\n", why);
+	rd_access_answered(c, status, rd_buf_slice(&body));
 	rd_http_answer(&out, status, "text/plain; charset=utf-8",
 		       rd_buf_slice(&body), NULL, false);
 	rd_conn_append(c, rd_buf_slice(&out));
@@ -187,6 +193,7 @@ static void got_ping(struct rd_conn *c, const struct rd_ws_got *got)
 static void got_close(struct rd_conn *c, const struct rd_ws_got *got)
 {
 	c->peer_closed = true;
+	rd_access_end(c, "client", got->code, "closed");
 	if (c->state == CLOSING)
 		rd_conn_enter(c, ENDING);
 	else
@@ -246,16 +253,6 @@ static void conn_got(struct rd_conn *c, enum rd_ws_event event,
 	case RD_WS_MORE:
 		break;
 	}
-}
-
-void rd_conn_account(struct rd_conn *c)
-{
-	size_t held = c->in.len;
-
-	if (c->ws.message != NULL)
-		held += c->ws.message->len;
-	c->conns->held += held - c->held;
-	c->held = held;
 }
 
 static void conn_feed(struct rd_conn *c, char *data, size_t len)

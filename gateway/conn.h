@@ -43,6 +43,7 @@ struct rd_conn_ops {
 struct rd_conn_limits {
 	size_t max_header;   /* bytes of a request head */
 	size_t max_message;  /* bytes of a message from a client, inflated */
+	bool access_log;     /* see access.h */
 	bool compress;       /* agree on permessage-deflate, RFC 7692 */
 	int compress_level;  /* 1 to 9, see deflate.h */
 	size_t compress_min; /* bytes of a payload worth it */

@@ -46,6 +46,7 @@ struct rd_conn {
 	uint32_t taken;         /* of them, acknowledged when last looked at */
 	struct rd_address *address; /* shared; NULL: not counted */
 	uint64_t since_ms;          /* when it came to its place in the list */
+	uint32_t number;            /* in the access log */
 	int fd;                     /* owned */
 	uint8_t state;              /* enum state */
 	uint8_t watched;            /* what its socket is watched for */
@@ -61,6 +62,7 @@ struct rd_conn {
 	bool feeding : 1;           /* its messages are being handed out */
 	bool head_only : 1;         /* HEAD: the answer goes without its body */
 	bool corked : 1;            /* by its owner: nothing is written */
+	bool told : 1;              /* the access log knows it, not its end */
 	bool again : 1;             /* to be read, though it may not be ready */
 };
 
@@ -77,9 +79,10 @@ struct rd_conns {
 	struct rd_timer tick;
 	struct rd_conn_counters counters;
 	size_t count;
-	size_t waiting; /* bytes in all out buffers */
-	size_t held;    /* bytes held of all */
-	bool full;      /* max_buffers was reached, when last looked at */
+	size_t waiting;   /* bytes in all out buffers */
+	size_t held;      /* bytes held of all */
+	uint32_t numbers; /* given out, for the access log */
+	bool full;        /* max_buffers was reached, when last looked at */
 	struct rd_addresses *addresses; /* owned; NULL: not counted */
 	struct rd_deflate *deflate;     /* owned; shared by all */
 	struct rd_inflate *inflate;     /* owned; the same */

@@ -65,6 +65,16 @@ static void conns_cut(struct rd_conns *conns)
 	}
 }
 
+void rd_conn_account(struct rd_conn *c)
+{
+	size_t held = c->in.len;
+
+	if (c->ws.message != NULL)
+		held += c->ws.message->len;
+	c->conns->held += held - c->held;
+	c->held = held;
+}
+
 /* Tells its owner that nothing comes or goes any more. */
 static void conn_detach(struct rd_conn *c)
 {

@@ -262,6 +262,7 @@ static void open_clients(struct rd_gateway *g)
 	const struct rd_conn_limits limits = {
 	    .max_header = (size_t)cfg->max_header_bytes,
 	    .max_message = (size_t)cfg->max_message_bytes,
+	    .access_log = cfg->access_log,
 	    .compress = !strcmp(cfg->compress, "on"),
 	    .compress_level = (int)cfg->compress_level,
 	    .compress_min = (size_t)cfg->compress_min_bytes,

@@ -3,6 +3,7 @@
  * router.c -- which request goes where; see router.h.
  */
 #include "gateway/router.h"
+#include "gateway/access.h"
 #include "gateway/frame.h"
 #include "gateway/origin.h"
 #include "src/keys.h"
@@ -238,6 +239,7 @@ void rd_router_request(void *arg, struct rd_conn *conn,
 {
 	struct rd_router *r = arg;
 
+	rd_access_connect(conn, req);
 	if ((r->draining || r->unruled) && has_prefix(req->path, SSE_PREFIX) &&
 	    rd_slice_is(req->method, "GET")) {
 		send_on_stream(r, conn, req);

@@ -12,6 +12,7 @@
  * a client is listened to (session_flow.c).
  */
 #include "gateway/session_impl.h"
+#include "gateway/access.h"
 #include "gateway/crypto.h"
 #include "src/clock.h"
 #include "src/log.h"
@@ -41,6 +42,8 @@ void rd_session_refuse(struct rd_session *s, const struct rd_request *req,
 	s->sessions->counters.refused++;
 	if (fault == RD_FAULT_DENIED)
 		s->sessions->counters.denied++;
+	if (fault == RD_FAULT_DENIED)
+		rd_access_denied(s->conn, req->channel, why);
 	rd_frame_error(rd_session_out(s), s->codec, req, fault, why, 0);
 	rd_session_send(s);
 }
