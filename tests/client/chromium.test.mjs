@@ -231,15 +231,17 @@ test('a browser and a gateway', async t => {
   })
 
   await t.test('a network that has gone is noticed when the browser goes offline', async t => {
-    const relay = await Relay.start(t, daemon.port)
+    // The page is of one gateway, and goes to another by a relay.
+    const other = await Daemon.start(t, '--origin', daemon.url)
+    const relay = await Relay.start(t, other.port)
     const page = await open(t, browser, `${daemon.url}/example`)
-    await page.evaluate(async url => {
+    await within(page.evaluate(async url => {
       const { default: RedistributeClient } = await import('/client/redistribute-client.js')
       window.client = new RedistributeClient({ targets: url })
       window.client.on('error', () => {})
       window.ended = new Promise(resolve => window.client.on('disconnect', resolve))
       await new Promise(resolve => window.client.on('connect', resolve))
-    }, relay.url)
+    }, relay.url), 'the connection')
     relay.freeze()
     const begin = performance.now()
     await page.evaluate(() => { window.dispatchEvent(new Event('offline')) })
@@ -248,11 +250,12 @@ test('a browser and a gateway', async t => {
     assert.equal(reason, 'no answer to ping in time')
     assert.ok(elapsed < 5000, `${elapsed} ms`)
     relay.thaw()
-    await page.evaluate(async () => {
+    await within(page.evaluate(async () => {
       if (window.client.state !== 'connected') await new Promise(resolve => window.client.on('connect', resolve))
       await window.client.publish('back', 1)
       window.client.close()
-    })
+    }), 'the publish')
+    await other.stop()
   })
 
   await t.test('the daemon ends well', () => daemon.stop())
