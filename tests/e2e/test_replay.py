@@ -427,8 +427,10 @@ def test_flushed_redis_is_another_epoch(run):
     old = client.ok("subscribe", channel="a", offset="0")["epoch"]
     offsets = fill(store, "a", 5)
     client.messages("a", 5)
+    at = site.log.position()
     store.flushall()
     new = fill(store, "a", 2, 5)
+    site.log.wait("gateway.epoch", since=at)
 
     again = run.client(site)
     answer = again.ok("subscribe", channel="a", offset=offsets[-1], epoch=old)
