@@ -2,10 +2,9 @@
 /*
  * session.c -- one client of the wire protocol; see session.h, PROTOCOL.md.
  *
- * Requests take effect in the order in which they came, as far as a client can
- * tell: what depends on a subscription that is still being made (a publish
- * whose message it shall see, an unsubscribe) waits, and so does all behind it.
- * That is one held request, for the connection is paused meanwhile.
+ * Requests take effect in the order in which they came: what depends on a
+ * subscription that is still being made (a publish whose message it shall see,
+ * an unsubscribe) is held, and the connection is paused meanwhile.
  *
  * Not here: decoding (protocol.c), encoding (frame.c), cursors
  * (subscription.c), histories (history.c), handlers (session_events.c), when
@@ -55,8 +54,7 @@ const char *rd_session_epoch(const struct rd_session *s)
 	return epoch[0] == '\0' ? NULL : epoch;
 }
 
-/* How long it takes until all who are here now have come back, at the pace at
- * which they would be sent away. */
+/* How long it takes until all come back, at the pace of sending them away. */
 static uint64_t crowd_ms(const struct rd_sessions *all)
 {
 	uint64_t rate = (uint64_t)all->env.cfg->drain_rate;

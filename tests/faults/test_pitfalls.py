@@ -198,7 +198,7 @@ def test_emit_that_is_forbidden_stops_nobody_for_ever(run, store, redis_, fleet,
     """The worker's user may not write where the handler emits to."""
     store.execute_command(
         "ACL", "SETUSER", "w", "on", ">pw", "+@all", "&*", "~rd:[^c]*",
-        "~rd:ch:c:*", "~rd:conf*", "~rd:con*", "~rd:channels")
+        "~rd:ch:c:*", "~rd:con*", "~rd:channels", "~rd:check")
     make_known(store, ["c:0"])
     ids = put(store, ["c:0"], range(3))
     site = run.daemon("--team", TEAM, "--consume", consume, "--handler",
