@@ -90,6 +90,37 @@ def test_what_is_emitted_waits_for_memory(redis_, store, fleet, full, consume):
 
 
 @pytest.mark.deadline(90)
+def test_channels_that_cannot_be_committed_are_handed_over(redis_, store, fleet,
+                                                           full):
+    """A second worker comes; the first can finish nothing of what it has in
+    hand.  After drain-timeout it is left to the other, and emitted once."""
+    channels = names(20)
+    make_known(store, channels)
+    site = fleet(redis_, 1, "--lease", "10s", "--drain-timeout", "1s")
+    put(store, channels, [0])
+    wait_emitted(store, channels, 1)
+    pid = site.kill_child("worker", 0, signal.SIGSTOP)
+    put(store, channels, range(1, 10))
+    full(True)
+    os.kill(pid, signal.SIGCONT)
+    site.log.wait("commit.error")
+    other = fleet(redis_, 1, "--lease", "10s", "--node", "other")
+    stuck = site.log.wait("lane.stuck", 30)
+    assert stuck["channel"] in channels
+    other.log.wait("lease.share", 30, ours="128", quota="128")
+    full(False)
+    wait_emitted(store, channels, 10)
+    check_all(store, channels, range(10))
+    eventually(lambda: int(store.hget(
+        next(k for k in store.keys("rd:node:*.worker.0")
+             if b":other." not in k), "stuck")) >= 1)
+    put(store, channels, [10])
+    wait_emitted(store, channels, 11)
+    check_all(store, channels, range(11))
+    assert site.stop() == 0 and other.stop() == 0
+
+
+@pytest.mark.deadline(90)
 def test_team_that_stores_nothing_brings_memory_back(redis_, store, fleet,
                                                      tmp_path):
     """What it has finished is trimmed, and publishers may go on."""
