@@ -111,6 +111,14 @@ static int judge(const struct request *r, const struct rd_reply *reply,
 	return err;
 }
 
+static void request_free(void *arg)
+{
+	struct request *r = arg;
+
+	rd_buf_fini(&r->rules);
+	free(r);
+}
+
 static void answered(void *arg, int err, const struct rd_reply *reply)
 {
 	struct request *r = arg;
@@ -124,8 +132,7 @@ static void answered(void *arg, int err, const struct rd_reply *reply)
 		rd_buf_adds(&why, rd_strerror(err));
 	r->fn(r->arg, err, rd_buf_text(&why));
 	rd_buf_fini(&why);
-	rd_buf_fini(&r->rules);
-	free(r);
+	request_free(r);
 }
 
 static int call(struct rd_redis *link, const struct rd_config *cfg,
@@ -142,12 +149,10 @@ static int call(struct rd_redis *link, const struct rd_config *cfg,
 	keys[0] = rd_buf_slice(&key);
 	args[0] = rd_buf_slice(&r->rules);
 	args[1] = rd_slice_str(verb);
-	err = rd_script_call(link, RD_SCRIPT_RULES, keys, 1, args, 2, answered,
-			     r);
-	if (err != RD_OK) {
-		rd_buf_fini(&r->rules);
-		free(r);
-	}
+	err = rd_script_call_owned(link, RD_SCRIPT_RULES, keys, 1, args, 2,
+				   answered, r, request_free);
+	if (err != RD_OK)
+		request_free(r);
 	rd_buf_fini(&key);
 	return err;
 }

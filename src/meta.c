@@ -90,8 +90,8 @@ int rd_meta_join(struct rd_redis *link, const char *prefix, rd_meta_fn *fn,
 	args[0] = rd_slice_str(version);
 	args[1] = rd_slice_str(slots);
 	args[2] = rd_slice_str(epoch);
-	err =
-	    rd_script_call(link, RD_SCRIPT_JOIN, keys, 1, args, 3, on_join, r);
+	err = rd_script_call_owned(link, RD_SCRIPT_JOIN, keys, 1, args, 3,
+				   on_join, r, free);
 	if (err != RD_OK)
 		free(r);
 	rd_buf_fini(&key);

@@ -33,6 +33,7 @@ struct call {
 	enum rd_script script;
 	rd_reply_fn *fn; /* the caller's; may be NULL */
 	void *arg;
+	rd_fn *drop;             /* of arg, where the call is; NULL: nothing */
 	size_t count;            /* of words */
 	struct rd_slice words[]; /* owned with the struct: the whole command,
 				  * whose first two are set when it is sent */
@@ -78,11 +79,21 @@ void rd_script_load(struct rd_redis *link)
 
 static void answered(void *arg, int err, const struct rd_reply *reply);
 
+/* The link was closed first. */
+static void call_drop(void *arg)
+{
+	struct call *call = arg;
+
+	if (call->drop != NULL)
+		call->drop(call->arg);
+	free(call);
+}
+
 static int send_call(struct call *call, const char *verb, const char *what)
 {
 	call->words[0] = rd_slice_str(verb);
 	call->words[1] = rd_slice_str(what);
-	return rd_redis_send_owned(call->link, answered, call, free,
+	return rd_redis_send_owned(call->link, answered, call, call_drop,
 				   call->words, call->count);
 }
 
@@ -134,10 +145,10 @@ static struct call *make_call(const struct rd_slice *keys, size_t key_count,
 	return call;
 }
 
-int rd_script_call(struct rd_redis *link, enum rd_script script,
-		   const struct rd_slice *keys, size_t key_count,
-		   const struct rd_slice *args, size_t arg_count,
-		   rd_reply_fn *fn, void *arg)
+int rd_script_call_owned(struct rd_redis *link, enum rd_script script,
+			 const struct rd_slice *keys, size_t key_count,
+			 const struct rd_slice *args, size_t arg_count,
+			 rd_reply_fn *fn, void *arg, rd_fn *drop)
 {
 	struct call *call = make_call(keys, key_count, args, arg_count);
 	int err;
@@ -146,8 +157,18 @@ int rd_script_call(struct rd_redis *link, enum rd_script script,
 	call->script = script;
 	call->fn = fn;
 	call->arg = arg;
+	call->drop = drop;
 	err = send_call(call, "EVALSHA", script_sources[index_of(script)].sha1);
 	if (err < 0)
 		free(call);
 	return err;
+}
+
+int rd_script_call(struct rd_redis *link, enum rd_script script,
+		   const struct rd_slice *keys, size_t key_count,
+		   const struct rd_slice *args, size_t arg_count,
+		   rd_reply_fn *fn, void *arg)
+{
+	return rd_script_call_owned(link, script, keys, key_count, args,
+				    arg_count, fn, arg, NULL);
 }

@@ -62,4 +62,11 @@ RD_MUST_CHECK int rd_script_call(struct rd_redis *link, enum rd_script script,
 				 const struct rd_slice *args, size_t arg_count,
 				 rd_reply_fn *fn, void *arg);
 
+/* The same for a call that owns arg: where the link is closed before fn was
+ * called, drop(arg) is called instead, after the turn. */
+RD_MUST_CHECK int rd_script_call_owned(
+    struct rd_redis *link, enum rd_script script, const struct rd_slice *keys,
+    size_t key_count, const struct rd_slice *args, size_t arg_count,
+    rd_reply_fn *fn, void *arg, rd_fn *drop);
+
 #endif

@@ -183,8 +183,10 @@ static int judge(const struct request *r, const struct rd_reply *reply,
 	return RD_ECONFIG;
 }
 
-static void request_free(struct request *r)
+static void request_free(void *arg)
 {
+	struct request *r = arg;
+
 	rd_buf_fini(&r->consume);
 	free(r);
 }
@@ -220,8 +222,8 @@ static int call(struct rd_redis *link, const struct rd_config *cfg,
 	args[0] = rd_buf_slice(&r->consume);
 	args[1] = rd_slice_str(mode_of(cfg));
 	args[2] = rd_slice_str(verb);
-	err =
-	    rd_script_call(link, RD_SCRIPT_CONF, keys, 1, args, 3, answered, r);
+	err = rd_script_call_owned(link, RD_SCRIPT_CONF, keys, 1, args, 3,
+				   answered, r, request_free);
 	if (err != RD_OK)
 		request_free(r);
 	rd_buf_fini(&key);

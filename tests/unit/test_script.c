@@ -125,9 +125,17 @@ START_TEST(test_load)
 }
 END_TEST
 
+static void on_drop(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
 /* Calls end with the link, and nothing is left behind. */
 START_TEST(test_close)
 {
+	const struct rd_slice key = rd_slice_str("k");
+	unsigned dropped = 0;
+
 	setup();
 	join("256", "aaaa");
 	test_redis_kill(&redis);
@@ -136,9 +144,13 @@ START_TEST(test_close)
 	test_redis_again(&redis);
 	test_wait(loop, is_up, NULL, SOON, "the link");
 	join("256", "aaaa");
+	ck_assert_int_eq(rd_script_call_owned(link, RD_SCRIPT_TRIM, &key, 1,
+					      &key, 1, NULL, &dropped, on_drop),
+			 RD_OK);
 	rd_redis_close(&link);
 	test_turns(loop, 50);
 	ck_assert_int_eq(answers, 1);
+	ck_assert_uint_eq(dropped, 1);
 	teardown();
 }
 END_TEST
