@@ -91,10 +91,9 @@ static void on_agreed(void *arg, int err, const char *why)
 	look_ready(g);
 }
 
-/* Writes what is not there. */
+/* Writes what is not there; where the link is down, publish_up() comes. */
 static void agree(struct rd_gateway *g)
 {
-	/* Where the link is down, publish_up() comes. */
 	(void)!rd_agree_join(g->publish, &g->proc->cfg, on_agreed, g);
 }
 
@@ -283,12 +282,14 @@ static void open_clients(struct rd_gateway *g)
 	    .publisher = g->publisher,
 	    .events = g->events,
 	    .pages = g->pages,
+	    .histories = &g->histories,
 	    .publish = g->publish,
 	    .gateway = g->id,
 	    .epoch = g->meta.epoch,
 	};
 
 	g->conns = rd_conns_new(g->loop, &limits, &conn_ops, &g->router);
+	rd_history_room_init(&g->histories, g->pages, cfg);
 	g->sessions = rd_sessions_new(&env);
 	g->plains = rd_plains_new(&env, g->sessions);
 	g->posts = rd_posts_new(&env, g->sessions);

@@ -11,6 +11,7 @@
 
 #include "gateway/events.h"
 #include "gateway/gateway.h"
+#include "gateway/history.h"
 #include "gateway/listener.h"
 #include "gateway/ops.h"
 #include "gateway/overview.h"
@@ -44,6 +45,7 @@ struct rd_gateway {
 	struct rd_publisher *publisher;
 	struct rd_events *events;
 	struct rd_feeds *feeds;
+	struct rd_history_room histories;
 	struct rd_sessions *sessions;
 	struct rd_plains *plains;
 	struct rd_posts *posts;

@@ -109,6 +109,9 @@ static void ops_metrics(void *arg, struct rd_buf *out)
 #define X(name, help) COUNTER(#name, help, s->name);
 	RD_SESSION_COUNTERS(X)
 #undef X
+#define X(name, help) COUNTER(#name, help, g->histories.counters.name);
+	RD_HISTORY_COUNTERS(X)
+#undef X
 #define X(name, help) COUNTER(#name, help, p.name);
 	RD_PUBLISHER_COUNTERS(X)
 #undef X

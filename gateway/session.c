@@ -14,7 +14,6 @@
 #include "gateway/access.h"
 #include "gateway/crypto.h"
 #include "src/clock.h"
-#include "src/log.h"
 #include "src/mem.h"
 
 #include <stdlib.h>
@@ -354,7 +353,7 @@ static void on_history(void *arg, const struct rd_history_answer *answer)
 	struct rd_request req = {.has_id = true, .id = answer->id};
 
 	if (answer->fault == RD_FAULT_NONE)
-		rd_session_give(s, answer->frame);
+		rd_session_give_history(s, answer->frame);
 	else
 		rd_session_refuse(s, &req, answer->fault, answer->why);
 	rd_session_flow(s);
@@ -377,8 +376,8 @@ static struct rd_desk *desk_of(struct rd_session *s)
 	desk = s->desk = rd_new(struct rd_desk);
 	rd_outbox_init(&desk->outbox, env->publisher, &s->socket, env->cfg,
 		       on_published, s);
-	rd_histories_init(&desk->histories, env->pages, env->cfg->prefix,
-			  s->codec, on_history, rd_session_charge_step, s);
+	rd_histories_init(&desk->histories, env->histories, s->codec,
+			  on_history, rd_session_charge_step, s);
 	rd_task_init(&desk->wake, on_wake, s);
 	return desk;
 }

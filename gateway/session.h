@@ -13,6 +13,7 @@
 #include "src/config.h"
 #include "src/publisher.h"
 
+struct rd_history_room;
 struct rd_sessions;
 
 #define RD_SESSION_COUNTERS(X)                                                 \
@@ -23,6 +24,7 @@ struct rd_sessions;
 	X(publish_errors, "messages of clients that Redis did not store")      \
 	X(subscription_limits, "subscriptions above max-subscriptions")        \
 	X(publish_limits, "messages above publish-rate or a rule's rate")      \
+	X(history_pauses, "times that a client read histories too fast")       \
 	X(request_pauses, "times that a client asked too much too fast")       \
 	X(reply_pauses, "times that a client read too few of its replies")
 struct rd_session_counters {
@@ -38,7 +40,8 @@ struct rd_sessions_env {
 	struct rd_feeds *feeds;
 	struct rd_publisher *publisher;
 	struct rd_events *events;
-	struct rd_redis *pages;   /* for histories */
+	struct rd_redis *pages; /* for older messages */
+	struct rd_history_room *histories;
 	struct rd_redis *publish; /* the publisher's link */
 	const char *gateway;      /* this gateway's id */
 	const char *epoch;        /* of the data set; "" before it is known */

@@ -49,20 +49,43 @@ void rd_session_flow(struct rd_session *s)
 		rd_conn_close(s->conn, 1012, "the gateway restarts");
 }
 
+/* It shall not be heard for so long, at least. */
+static void slow_down(struct rd_session *s, uint64_t wait_ms, uint64_t *counter)
+{
+	if (wait_ms == 0)
+		return;
+	(*counter)++;
+	if (!rd_waiter_waits(&s->slowed) ||
+	    s->slowed.until_ms < rd_clock_ms() + wait_ms)
+		rd_waiter_start(&s->sessions->slowed, &s->slowed, wait_ms);
+}
+
 void rd_session_charge(struct rd_session *s, uint64_t n)
 {
 	struct rd_pace pace = {.rate = (uint64_t)config(s)->request_rate,
 			       .burst = (uint64_t)config(s)->request_rate};
-	uint64_t wait;
 
 	/* Who comes back subscribes to all that it had. */
 	if (pace.burst < (uint64_t)config(s)->max_subscriptions)
 		pace.burst = (uint64_t)config(s)->max_subscriptions;
-	wait = rd_bucket_owe(&s->pace, pace, n, rd_clock_us());
-	if (wait == 0)
-		return;
-	s->sessions->counters.request_pauses++;
-	rd_waiter_start(&s->sessions->slowed, &s->slowed, wait);
+	slow_down(s, rd_bucket_owe(&s->pace, pace, n, rd_clock_us()),
+		  &s->sessions->counters.request_pauses);
+}
+
+void rd_session_give_history(struct rd_session *s, struct rd_slice frame)
+{
+	/* In KiB; a whole one may come at once. */
+	struct rd_pace pace = {.rate = (uint64_t)config(s)->history_rate_bytes /
+				       1024,
+			       .burst = 1024};
+
+	if (pace.burst < pace.rate)
+		pace.burst = pace.rate;
+	slow_down(s,
+		  rd_bucket_owe(&s->desk->histories_pace, pace,
+				1 + frame.len / 1024, rd_clock_us()),
+		  &s->sessions->counters.history_pauses);
+	rd_session_give(s, frame);
 }
 
 /* Redis has taken a step towards "the last N" for it, which is long. */

@@ -23,6 +23,7 @@
 struct rd_desk {
 	struct rd_outbox outbox;
 	struct rd_histories histories;
+	struct rd_bucket histories_pace; /* their bytes */
 	struct rd_buf held;  /* a request that waits for a subscription */
 	struct rd_task wake; /* takes it up */
 };
@@ -105,6 +106,8 @@ void rd_session_subscribe(struct rd_session *s, struct rd_slice channel,
 void rd_session_flow(struct rd_session *s);
 /* It has asked for what is worth n requests; flow() is called afterwards. */
 void rd_session_charge(struct rd_session *s, uint64_t n);
+/* Sends a history, for whose bytes it is charged; the same. */
+void rd_session_give_history(struct rd_session *s, struct rd_slice frame);
 /* Redis has worked for it for long; arg is the session. */
 void rd_session_charge_step(void *arg);
 /* Its output has room again. */

@@ -30,6 +30,7 @@
 	X(LOCK, "lock")                                                        \
 	X(LOOK, "look")                                                        \
 	X(NUMBERS, "numbers")                                                  \
+	X(PAGE, "page")                                                        \
 	X(PROMOTE, "promote")                                                  \
 	X(READ, "read")                                                        \
 	X(REGISTER, "register")                                                \

@@ -22,7 +22,7 @@
 -- their ids leave this script.  So do those of `last`, which ends its step
 -- after STEP_IDS entries or about STEP_BYTES bytes: nobody else is served
 -- meanwhile.
-local STEP_IDS, STEP_BYTES, PAGE = 500, 200000, 50
+local STEP_IDS, STEP_BYTES = 500, 200000
 local key, kind, place = KEYS[1], ARGV[1], ARGV[2]
 
 local info = redis.pcall('XINFO', 'STREAM', key)
@@ -42,48 +42,19 @@ local function id_of(entry)
   return entry and entry[1] or '0-0'
 end
 
-local bytes_left = STEP_BYTES
-
--- The ids of up to count entries, and 1 where that were all.  Nobody knows how
--- large an entry is before it was read: pages begin with one.
-local function walk(command, from, to, count)
-  local ids, page = {}, 1
-  count = math.min(count, STEP_IDS)
-  while #ids < count do
-    if bytes_left <= 0 then
-      return ids, 0
-    end
-    page = math.min(page, count - #ids)
-    local entries = redis.call(command, key, from, to, 'COUNT', page)
-    local bytes = 0
-    for _, entry in ipairs(entries) do
-      ids[#ids + 1] = entry[1]
-      bytes = bytes + 50
-      for i = 1, #entry[2] do
-        bytes = bytes + #entry[2][i]
-      end
-    end
-    if #entries < page then
-      return ids, 1
-    end
-    bytes_left = bytes_left - bytes
-    from = '(' .. ids[#ids]
-    page = math.max(1, math.min(page * 4, PAGE,
-                                math.floor(bytes_left * page / bytes)))
-  end
-  return ids, 0
-end
-
+--@use walk
 local at, entries = '0-0', {}
-local before, first, after, last = {}, 0, {}, 0
+local before, first, after, last, left = {}, 0, {}, 0, STEP_BYTES
 if kind == 'after' then
   entries = redis.call('XRANGE', key, place, '+', 'COUNT', ARGV[3])
 elseif kind == 'last' then
   if ARGV[4] ~= '-' then
-    after, last = walk('XRANGE', '(' .. ARGV[4], '+', STEP_IDS)
+    after, last, left = walk('XRANGE', key, '(' .. ARGV[4], '+', STEP_IDS,
+                             left, id_of)
   end
-  before, first = walk('XREVRANGE', place == '+' and place or '(' .. place,
-                       '-', tonumber(ARGV[3]))
+  before, first = walk('XREVRANGE', key,
+                       place == '+' and place or '(' .. place, '-',
+                       math.min(tonumber(ARGV[3]), STEP_IDS), left, id_of)
 elseif kind == 'since' then
   at = id_of(redis.call('XREVRANGE', key, place, '-', 'COUNT', 1)[1])
 end

@@ -98,3 +98,92 @@ def test_long_ways_of_many_leave_short_ones_room(run, server, channel):
     other.ok("subscribe", channel=f"{channel}-new", offset="-5")
     for n in asked:
         assert "ok" in long.reply(n)
+
+
+# --- histories -----------------------------------------------------------------
+
+MIB = 1 << 20
+
+
+def net_output(store):
+    return store.info("stats")["total_net_output_bytes"]
+
+
+def test_a_history_reads_what_it_gives_and_no_more(run, server, channel):
+    """Whatever its limit says: 200 messages of 60 kB are 12 MB."""
+    site = run.daemon("--history-rate", 0, redis=server)
+    store = server.client()
+    ids = fill(store, channel, 200, 60000)
+    clients = [run.client(site) for _ in range(4)]
+    before = net_output(store)
+    asked = [(c, c.ask("history", channel=channel, limit=1000, reverse=back))
+             for c in clients for back in (False, True)]
+    for c, n in asked:
+        got = c.reply(n)["ok"]
+        assert got["more"] is True
+        assert MIB <= sum(len(m[2]) for m in got["messages"]) < MIB + 60000
+        few = [m[0] for m in got["messages"]]
+        assert few in (ids[:len(few)], ids[::-1][:len(few)])
+    assert net_output(store) - before < len(asked) * 1.5 * MIB
+    assert figure(site, "histories_total") == len(asked)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 99, 100, 101])
+def test_pages_of_a_history_are_seamless(client, store, channel, limit):
+    """Large ones among small ones: several pages, and every end."""
+    ids = []
+    for size in (10, 70000, 10, 200000, 10, 10):
+        ids += fill(store, channel, 10, size)
+    ids += fill(store, channel, 40, 10)
+    for words, want in (({}, ids), ({"from": ids[30]}, ids[31:]),
+                        ({"to": ids[49]}, ids[:50]),
+                        ({"from": ids[35], "to": ids[45]}, ids[36:46]),
+                        ({"from": "-20"}, ids[-20:]),
+                        ({"from": f"{int(ids[-1].split('-')[0]) + 1}-0"}, [])):
+        for back in (False, True):
+            got = client.ok("history", channel=channel, limit=limit,
+                            reverse=back, **words)
+            few = [m[0] for m in got["messages"]]
+            expected = want[::-1] if back else want
+            assert few == expected[:len(few)]
+            assert got["more"] is (len(few) < len(want))
+            assert len(few) == min(limit, len(want)) or sum(
+                len(m[2]) for m in got["messages"]) >= MIB - 200000
+
+
+def test_histories_wait_for_their_turn(run, server, channel):
+    """One at a time: somebody else's comes in between a greedy one's."""
+    site = run.daemon("--max-histories", 1, "--history-rate", 0, redis=server)
+    fill(server.client(), channel, 40, 60000)
+    greedy, other = run.client(site), run.client(site)
+    asked = [greedy.ask("history", channel=channel) for _ in range(30)]
+    short = other.ok("history", channel=channel, limit=1, reverse=True)
+    assert len(short["messages"]) == 1 and short["more"]
+    assert other.ok("subscribe", channel=channel)
+    for n in asked:
+        assert greedy.reply(n)["ok"]["more"]
+    assert figure(site, "history_waits_total") > 0
+
+
+def test_bytes_of_histories_are_charged(run, server, channel):
+    site = run.daemon("--history-rate", "64k", redis=server)
+    fill(server.client(), channel, 40, 30000)
+    client, other = run.client(site), run.client(site)
+    client.ok("history", channel=channel)
+    client.ok("history", channel=channel, limit=1)
+    eventually(lambda: figure(site, "history_pauses_total") >= 1)
+    assert other.ok("history", channel=channel)["messages"]
+    assert client.ok("ping")
+
+
+def test_who_leaves_ends_its_histories(run, server, channel):
+    site = run.daemon("--max-histories", 2, redis=server)
+    fill(server.client(), channel, 40, 60000)
+    for _ in range(8):
+        gone = run.client(site)
+        for _ in range(4):
+            gone.ask("history", channel=channel)
+        gone.kill()
+    other = run.client(site)
+    for _ in range(3):
+        assert other.ok("history", channel=channel, limit=1)["messages"]
