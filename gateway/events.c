@@ -271,6 +271,9 @@ struct rd_events *rd_events_new(const struct rd_events_env *env)
 	rd_buf_fini(&why);
 	ev->env = *env;
 	ev->name = make_name(env);
+	ev->too_deep =
+	    rd_asprintf("data must not be nested deeper than max-depth, %d",
+			(int)cfg->max_depth);
 	rd_map_init(&ev->sockets);
 	ev->askers = rd_askers_new((size_t)cfg->max_asks_per_connection,
 				   (size_t)cfg->max_asks_per_address);
@@ -313,6 +316,7 @@ void rd_events_free(struct rd_events **events)
 	rd_rules_free(&ev->rules);
 	rd_map_fini(&ev->sockets);
 	rd_buf_fini(&ev->reason);
+	free(ev->too_deep);
 	free(ev->name);
 	free(ev);
 	*events = NULL;

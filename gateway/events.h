@@ -21,7 +21,8 @@ struct rd_events;
 	X(directs, "direct messages handed to clients")                        \
 	X(direct_strays, "direct messages for sockets that are not here")      \
 	X(orders, "other orders of handlers that were carried out")            \
-	X(order_failures, "other orders of handlers that could not be")
+	X(order_failures, "other orders of handlers that could not be")        \
+	X(too_deep, "messages of clients nested deeper than max-depth")
 struct rd_order_counters {
 #define X(name, help) uint64_t name;
 	RD_ORDER_COUNTERS(X)
@@ -83,6 +84,12 @@ void rd_socket_join(struct rd_socket *socket, struct rd_events *events,
 		    const struct rd_conn *conn, const struct rd_socket_ops *ops,
 		    void *arg);
 void rd_socket_leave(struct rd_socket *socket);
+/* May it publish this, or call with it, as far as the message itself goes?
+ * Else the fault, and a sentence in why_out, borrowed until all sockets have
+ * left. */
+RD_MUST_CHECK enum rd_fault rd_socket_judge(struct rd_socket *socket,
+					    const struct rd_message *msg,
+					    const char **why_out);
 /* Puts a question about it, and tells what awaits no answer; as rd_ask_put()
  * and rd_asks_tell().  What of the occasion is about the socket is filled in
  * here. */

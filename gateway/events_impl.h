@@ -22,6 +22,7 @@ struct rd_events {
 	struct rd_map sockets;      /* of struct rd_socket, by number */
 	uint64_t last;              /* number given */
 	struct rd_buf reason;       /* scratch */
+	char *too_deep;             /* owned: what is said of such a message */
 	struct rd_order_counters counters;
 };
 

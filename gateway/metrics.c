@@ -29,7 +29,7 @@ static void add_counter(struct rd_buf *out, const char *name, const char *help,
 	rd_ops_metric(out, full, "counter", help, value);
 }
 
-static void add_rules(const struct rd_gateway *g, struct rd_buf *out)
+static void add_more(const struct rd_gateway *g, struct rd_buf *out)
 {
 	rd_ops_metric(out, "rules_differ", "gauge",
 		      "1: other gateways keep to other rules", g->differs);
@@ -37,6 +37,9 @@ static void add_rules(const struct rd_gateway *g, struct rd_buf *out)
 		      "questions that wait for handlers",
 		      rd_events_asking(g->events));
 	rd_events_metrics(g->events, out, add_counter);
+#define X(name, help) add_counter(out, #name, help, g->histories.counters.name);
+	RD_HISTORY_COUNTERS(X)
+#undef X
 }
 
 static void add_ops(const struct rd_gateway *g, struct rd_buf *out)
@@ -109,13 +112,10 @@ static void ops_metrics(void *arg, struct rd_buf *out)
 #define X(name, help) COUNTER(#name, help, s->name);
 	RD_SESSION_COUNTERS(X)
 #undef X
-#define X(name, help) COUNTER(#name, help, g->histories.counters.name);
-	RD_HISTORY_COUNTERS(X)
-#undef X
 #define X(name, help) COUNTER(#name, help, p.name);
 	RD_PUBLISHER_COUNTERS(X)
 #undef X
-	add_rules(g, out);
+	add_more(g, out);
 	add_ops(g, out);
 #undef GAUGE
 #undef COUNTER

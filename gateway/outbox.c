@@ -343,7 +343,10 @@ enum rd_fault rd_outbox_send(struct rd_outbox *o, struct rd_slice channel,
 			     const char **why_out)
 {
 	struct rd_events *events = o->socket->events;
+	enum rd_fault fault = rd_socket_judge(o->socket, msg, why_out);
 
+	if (fault != RD_FAULT_NONE)
+		return fault;
 	if (msg->payload.len >
 	    rd_rules_terms(rd_events_rules(events), channel)->max_message) {
 		*why_out = "the message is larger than this channel takes";

@@ -50,7 +50,7 @@ void rd_outbox_init(struct rd_outbox *o, struct rd_publisher *publisher,
 /* fn is not called any more. */
 void rd_outbox_fini(struct rd_outbox *o);
 /* RD_FAULT_NONE, and fn will be called; else the fault, a sentence in why_out
- * (borrowed for ever), and nothing was sent. */
+ * (borrowed as that of rd_socket_judge()), and nothing was sent. */
 RD_MUST_CHECK enum rd_fault rd_outbox_send(struct rd_outbox *o,
 					   struct rd_slice channel,
 					   const struct rd_message *msg,

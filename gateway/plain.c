@@ -43,7 +43,7 @@ static void on_waited(struct rd_waiter *w)
 /* The close code that tells what has failed. */
 static uint16_t close_code(enum rd_fault fault)
 {
-	if (fault == RD_FAULT_DENIED)
+	if (fault == RD_FAULT_DENIED || fault == RD_FAULT_BAD_REQUEST)
 		return 1008;
 	if (fault == RD_FAULT_TOO_LARGE)
 		return 1009;

@@ -303,10 +303,16 @@ void rd_session_call(struct rd_session *s, const struct rd_request *req)
 					     .channel = req->channel,
 					     .message = &req->message};
 
+	enum rd_fault fault;
+	const char *why;
+
 	if (rd_events_who(s->socket.events, RD_DEED_CALL, req->channel) !=
 	    RD_WHO_HANDLER)
 		rd_session_refuse(s, req, RD_FAULT_DENIED,
 				  "nobody answers calls in this channel");
+	else if ((fault = rd_socket_judge(&s->socket, &req->message, &why)) !=
+		 RD_FAULT_NONE)
+		rd_session_refuse(s, req, fault, why);
 	else
 		(void)ask(s, req, &occasion, &s->calling, on_call_answer);
 }

@@ -8,6 +8,7 @@
 #include "gateway/about.h"
 #include "gateway/events_impl.h"
 #include "src/mem.h"
+#include "src/message.h"
 
 #include <stdlib.h>
 
@@ -69,6 +70,20 @@ void rd_socket_tell(struct rd_socket *socket,
 	const struct rd_occasion full = occasion_of(socket, occasion);
 
 	rd_asks_tell(socket->events->asks, &full);
+}
+
+enum rd_fault rd_socket_judge(struct rd_socket *socket,
+			      const struct rd_message *msg,
+			      const char **why_out)
+{
+	struct rd_events *ev = socket->events;
+
+	if (rd_payload_within(msg->encoding, msg->payload,
+			      (size_t)ev->env.cfg->max_depth))
+		return RD_FAULT_NONE;
+	ev->counters.too_deep++;
+	*why_out = ev->too_deep;
+	return RD_FAULT_BAD_REQUEST;
 }
 
 bool rd_socket_is_full(const struct rd_socket *socket)

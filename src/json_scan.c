@@ -319,3 +319,24 @@ bool rd_json_valid(struct rd_slice text)
 	skip_space(&s);
 	return state == AFTER && s.p == s.end && rd_utf8_valid(text);
 }
+
+size_t rd_json_depth(struct rd_slice text)
+{
+	const char *p = text.data, *end = text.data + text.len;
+	size_t depth = 0, most = 0;
+
+	while (p < end) {
+		char c = *p++;
+
+		if (c == '{' || c == '[')
+			most = ++depth > most ? depth : most;
+		else if (c == '}' || c == ']')
+			depth--;
+		else if (c == '"')
+			while (*(p = rd_json_plain_end(p, end)) != '"')
+				p += 2; /* an escape: it is JSON */
+		if (c == '"')
+			p++;
+	}
+	return most;
+}

@@ -26,6 +26,10 @@
 /* Allocates nothing, and uses as little stack for any text. */
 bool rd_json_valid(struct rd_slice text);
 
+/* In how many containers its innermost value stands, 0 for a mere string or
+ * number, and an empty container counts too.  text must be JSON. */
+size_t rd_json_depth(struct rd_slice text);
+
 /* The first byte from p that cannot stand in a string literal as it is, or
  * end: a quote, a backslash, a control character below U+0020. */
 const char *rd_json_plain_end(const char *p, const char *end);

@@ -38,6 +38,14 @@ enum rd_encoding rd_encoding_guess(struct rd_slice bytes)
 	return rd_utf8_valid(bytes) ? RD_ENC_TEXT : RD_ENC_BIN;
 }
 
+bool rd_payload_within(enum rd_encoding encoding, struct rd_slice payload,
+		       size_t depth)
+{
+	if (encoding == RD_ENC_JSON)
+		return rd_json_depth(payload) <= depth;
+	return encoding != RD_ENC_MSGPACK || rd_pack_within(payload, depth);
+}
+
 /* The encoding that a field name stands for; RD_ENC_FIELDS for others. */
 static enum rd_encoding named_encoding(struct rd_slice name)
 {

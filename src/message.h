@@ -19,6 +19,11 @@ const char *rd_encoding_field(enum rd_encoding encoding);
 /* The encoding that bytes deserve: JSON where it is, else text, else bin. */
 enum rd_encoding rd_encoding_guess(struct rd_slice bytes);
 
+/* Are no more than so many (up to 512) maps, arrays and objects of a payload
+ * within each other?  It must be what its encoding says. */
+bool rd_payload_within(enum rd_encoding encoding, struct rd_slice payload,
+		       size_t depth);
+
 /*
  * Understands one entry: count slices, names and values in turn.  Everything
  * in msg_out is borrowed from fields, the array itself included.

@@ -22,8 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DEPTH_MAX 512
-
 static int write_buf(void *arg, const char *data, size_t len)
 {
 	rd_buf_add(arg, data, len);
@@ -257,10 +255,11 @@ static bool is_container(const struct head *h)
 	return h->what == ARRAY || h->what == MAP;
 }
 
-/* Passes over one value with all that is nested in it. */
-static bool skip_value(struct in *in)
+/* Passes over one value with all that is nested in it, up to this depth. */
+static bool skip_value(struct in *in, size_t depth_max)
 {
-	uint64_t left[DEPTH_MAX]; /* values still missing, of each container */
+	uint64_t left[RD_PACK_DEPTH_MAX]; /* values still missing, of each
+					     container */
 	size_t depth = 0;
 
 	for (;;) {
@@ -269,7 +268,7 @@ static bool skip_value(struct in *in)
 		if (!take_head(in, &h))
 			return false;
 		if (is_container(&h)) {
-			if (depth == DEPTH_MAX)
+			if (depth == depth_max)
 				return false;
 			left[depth++] = h.number;
 		}
@@ -281,11 +280,11 @@ static bool skip_value(struct in *in)
 	}
 }
 
-bool rd_pack_valid(struct rd_slice bytes)
+bool rd_pack_within(struct rd_slice bytes, size_t depth)
 {
 	struct in in = input(bytes);
 
-	return skip_value(&in) && in.p == in.end;
+	return skip_value(&in, depth) && in.p == in.end;
 }
 
 static const enum rd_kind kinds[] = {
@@ -307,7 +306,7 @@ static bool take_member(struct in *in, struct rd_member *m)
 	m->name = h.text;
 	whole = *in;
 	start = in->p;
-	if (!take_head(in, &h) || !skip_value(&whole))
+	if (!take_head(in, &h) || !skip_value(&whole, RD_PACK_DEPTH_MAX))
 		return false;
 	m->raw = (struct rd_slice){start, (size_t)(whole.p - start)};
 	in->p = whole.p;
@@ -404,7 +403,7 @@ static char separator(const struct open *o)
 
 static bool to_json(struct in *in, struct rd_buf *out)
 {
-	struct open stack[DEPTH_MAX], *top = NULL;
+	struct open stack[RD_PACK_DEPTH_MAX], *top = NULL;
 
 	do {
 		struct head h;
@@ -422,7 +421,7 @@ static bool to_json(struct in *in, struct rd_buf *out)
 		}
 		if (is_container(&h)) {
 			top = top == NULL ? stack : top + 1;
-			assert(top < stack + DEPTH_MAX);
+			assert(top < stack + RD_PACK_DEPTH_MAX);
 			*top = (struct open){h.number, h.number, h.what == MAP};
 			rd_buf_addc(out, top->map ? '{' : '[');
 		} else if (!add_scalar(out, &h)) {

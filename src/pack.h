@@ -24,9 +24,16 @@ void rd_pack_bin(struct rd_buf *out, struct rd_slice s);
 void rd_pack_map(struct rd_buf *out, size_t members);
 void rd_pack_array(struct rd_buf *out, size_t elements);
 
-/* Are the bytes exactly one well-formed value (str need not be UTF-8), not
- * nested deeper than 512? */
-bool rd_pack_valid(struct rd_slice bytes);
+#define RD_PACK_DEPTH_MAX 512
+
+/* Are the bytes exactly one well-formed value (str need not be UTF-8), with no
+ * more than so many maps and arrays within each other? */
+bool rd_pack_within(struct rd_slice bytes, size_t depth);
+/* The same up to RD_PACK_DEPTH_MAX, the most that there may be. */
+static inline bool rd_pack_valid(struct rd_slice bytes)
+{
+	return rd_pack_within(bytes, RD_PACK_DEPTH_MAX);
+}
 /*
  * Cuts one map with string keys into its members; see member.h.  A str that is
  * not UTF-8 makes the whole RD_EFORMAT, as does anything behind the map.

@@ -5,7 +5,7 @@ between."""
 import pytest
 
 from harness import channel_key, eventually
-from sse import Stream
+from sse import Stream, post
 
 STEP = 200000       # bytes of a step of look.lua, about
 
@@ -187,3 +187,54 @@ def test_who_leaves_ends_its_histories(run, server, channel):
     other = run.client(site)
     for _ in range(3):
         assert other.ok("history", channel=channel, limit=1)["messages"]
+
+
+# --- depth ---------------------------------------------------------------------
+
+def nested(depth):
+    """As Python and as JSON see it: lists and objects in turn."""
+    value = 1
+    for i in range(depth):
+        value = [value] if i % 2 else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("codec", ["json", "msgpack"])
+def test_what_is_nested_too_deep_is_refused(run, server, channel, codec):
+    site = run.daemon(redis=server)
+    client = run.client(site, codec)
+    client.ok("publish", channel=channel, data=nested(64))
+    error = client.error("publish", channel=channel, data=nested(65))
+    assert error["code"] == "bad_request" and not error["retry"]
+    assert "max-depth, 64" in error["message"]
+    assert client.error("publish", channel=channel,
+                        data=[[], nested(64)])["code"] == "bad_request"
+    client.ok("publish", channel=channel, data="[" * 100)
+    assert server.client().xlen(channel_key(channel)) == 2
+    assert figure(site, "too_deep_total") == 2
+
+
+def test_depth_is_limited_by_every_way_in(run, server, channel):
+    site = run.daemon("--max-depth", 3, redis=server)
+    deep, fine = "[[[[1]]]]", "[[[1]]]"
+    assert post(site.port, channel, fine)[0] == 200
+    for kind in (None, "application/json", "text/plain"):
+        status, said = post(site.port, channel, deep, kind)
+        assert status == 400 and said["error"]["code"] == "bad_request"
+        assert "max-depth, 3" in said["error"]["message"]
+    status, _ = post(site.port, channel, b"\x91\x91\x91\x91\x01",
+                     "application/msgpack")
+    assert status == 400
+    plain = run.peer(site, f"/ws/{channel}")
+    plain.text(fine)
+    assert plain.message()[1] == fine.encode()
+    plain.text(deep)
+    assert plain.closed() == 1008
+    assert server.client().xlen(channel_key(channel)) == 2
+
+
+def test_calls_are_limited_too(run, server, channel):
+    site = run.daemon("--events", "ev", "--rule", "* call=handler", redis=server)
+    error = run.client(site).error("call", channel=channel, data=nested(65))
+    assert error["code"] == "bad_request" and "max-depth" in error["message"]
+    assert server.client().xlen(channel_key("ev")) == 0

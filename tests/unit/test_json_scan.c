@@ -270,5 +270,29 @@ START_TEST(test_plain_end)
 }
 END_TEST
 
+START_TEST(test_how_deep)
+{
+	static const struct {
+		const char *text;
+		size_t depth;
+	} cases[] = {
+	    {"1", 0},
+	    {" \"[[{{\" ", 0},
+	    {"\"\\\"[\\\\\"", 0},
+	    {"[]", 1},
+	    {"{\"a[\":\"\\u005b[\"}", 1},
+	    {"[[],[[]],{}]", 3},
+	    {"{\"a\":{\"b\":[1,\"]\",{\"c\":2}]},\"d\":[]}", 4},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct rd_slice text = rd_slice_str(cases[i].text);
+
+		ck_assert(rd_json_valid(text));
+		ck_assert_uint_eq(rd_json_depth(text), cases[i].depth);
+	}
+}
+END_TEST
+
 UNIT_MAIN("json_scan", test_every_cut, test_every_byte, test_refused,
-	  test_depth, test_numbers, test_plain_end)
+	  test_depth, test_numbers, test_plain_end, test_how_deep)

@@ -296,5 +296,21 @@ START_TEST(test_bad_members)
 }
 END_TEST
 
+START_TEST(test_how_deep)
+{
+	static const struct rd_slice deep[] = {{"\xc0", 1},
+					       {"\x90", 1},
+					       {"\x91\x90", 2},
+					       {"\x81\xa1[\x91\x80", 5}};
+
+	for (size_t i = 0; i < 4; i++)
+		for (size_t depth = 0; depth < 5; depth++)
+			ck_assert(rd_pack_within(deep[i], depth) ==
+				  (depth >= i));
+	ck_assert(!rd_pack_within((struct rd_slice){"\x91", 1}, 5));
+}
+END_TEST
+
 UNIT_MAIN("pack", test_writers, test_lengths, test_to_json, test_cuts,
-	  test_hostile, test_depth, test_members, test_bad_members)
+	  test_hostile, test_depth, test_how_deep, test_members,
+	  test_bad_members)
