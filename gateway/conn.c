@@ -158,7 +158,7 @@ void rd_conn_await(struct rd_conn *c, const struct rd_http_request *req,
 	assert(c->state == HEAD);
 	c->ops = ops;
 	c->arg = arg;
-	c->awaited = (size_t)req->content_length;
+	c->awaited = (uint32_t)req->content_length;
 	c->conns->counters.bodies++;
 	if (req->expects_continue)
 		rd_conn_append(c, go_on);
@@ -318,7 +318,7 @@ static void conn_body(struct rd_conn *c, const char *data, size_t len)
 		len = c->awaited;
 	if (len > 0)
 		rd_buf_add(&c->in, data, len);
-	c->awaited -= len;
+	c->awaited -= (uint32_t)len;
 	rd_conn_account(c);
 	if (c->awaited > 0)
 		return;
@@ -355,12 +355,13 @@ static void conn_head(struct rd_conn *c, char *data, size_t len)
 {
 	struct rd_http_request req;
 	struct rd_buf head;
-	size_t seen;
+	size_t seen = c->awaited;
 	int err;
 
 	rd_buf_add(&c->in, data, len);
 	err = rd_http_parse(rd_buf_slice(&c->in), c->conns->limits.max_header,
-			    &req, &c->awaited);
+			    &req, &seen);
+	c->awaited = (uint32_t)seen;
 	rd_conn_account(c);
 	if (err == RD_EAGAIN)
 		return;
@@ -370,7 +371,6 @@ static void conn_head(struct rd_conn *c, char *data, size_t len)
 	}
 	/* The request borrows from the head, whose rest is already frames. */
 	head = c->in;
-	seen = c->awaited;
 	rd_buf_init(&c->in);
 	c->head_only = rd_slice_is(req.method, "HEAD");
 	c->ops->request(c->arg, c, &req);
@@ -434,4 +434,5 @@ void rd_conn_event(void *item, short what)
 		rd_conn_flush(c);
 	}
 	rd_conn_interest(c);
+	rd_conn_weigh(c);
 }

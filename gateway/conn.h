@@ -71,7 +71,7 @@ struct rd_conn_limits {
 	X(ping_floods, "clients above ping-rate")                              \
 	X(address_refusals, "connections above twice max-per-address")         \
 	X(buffers_full, "times that max-buffers was reached")                  \
-	X(buffers_cut, "connections ended because it was far exceeded")        \
+	X(buffers_cut, "connections that held most, and were ended for that")  \
 	X(pings, "pings sent")                                                 \
 	X(pong_timeouts, "clients that answered no ping, or took nothing")     \
 	X(messages_in, "messages received")                                    \

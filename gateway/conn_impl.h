@@ -36,11 +36,12 @@ struct rd_conn {
 	void *arg;
 	struct rd_tls_io *tls; /* owned; NULL for a plain socket */
 	struct rd_ws ws;
-	struct rd_buf in;  /* HEAD, BODY: that; later: held while paused */
-	struct rd_buf out; /* owned; not yet taken by the kernel */
-	size_t awaited;    /* HEAD: bytes of in that were looked at; BODY: those
-			    * that are still to come */
-	size_t held;       /* bytes of in and of an unfinished message */
+	struct rd_buf in;     /* HEAD, BODY: that; later: held while paused */
+	struct rd_buf out;    /* owned; not yet taken by the kernel */
+	struct rd_load *load; /* owned; NULL: it holds next to nothing */
+	uint32_t awaited; /* HEAD: bytes of in that were looked at; BODY: those
+			   * that are still to come */
+	uint32_t held;    /* bytes of in and of an unfinished message */
 	struct rd_bucket pings; /* its pings and pongs */
 	uint32_t sent;          /* bytes that the kernel took, modulo 2^32 */
 	uint32_t taken;         /* of them, acknowledged when last looked at */
@@ -66,6 +67,15 @@ struct rd_conn {
 	bool again : 1;             /* to be read, though it may not be ready */
 };
 
+/* A connection that holds bytes of ours. */
+struct rd_load {
+	struct rd_list link;  /* on the list of its class */
+	struct rd_conn *conn; /* borrowed */
+	size_t class;
+};
+#define RD_LOAD_MIN     4096 /* bytes, of the lowest class; each has twice */
+#define RD_LOAD_CLASSES 24   /* as much as the one before */
+
 struct rd_conns {
 	struct rd_loop *loop; /* borrowed */
 	struct rd_conn_limits limits;
@@ -82,7 +92,8 @@ struct rd_conns {
 	size_t waiting;   /* bytes in all out buffers */
 	size_t held;      /* bytes held of all */
 	uint32_t numbers; /* given out, for the access log */
-	bool full;        /* max_buffers was reached, when last looked at */
+	bool full;        /* both reach max_buffers, when last looked at */
+	struct rd_list loads[RD_LOAD_CLASSES];
 	struct rd_addresses *addresses; /* owned; NULL: not counted */
 	struct rd_deflate *deflate;     /* owned; shared by all */
 	struct rd_inflate *inflate;     /* owned; the same */
@@ -94,6 +105,8 @@ struct rd_conns {
 bool rd_conn_takes_bytes(struct rd_conn *c);
 /* Has it taken all that was sent? */
 bool rd_conn_has_all(const struct rd_conn *c);
+/* Finds the class of what it holds. */
+void rd_conn_weigh(struct rd_conn *c);
 /* Adds up what it holds of its client's bytes. */
 void rd_conn_account(struct rd_conn *c);
 /* The only way from one state to another. */

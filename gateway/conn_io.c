@@ -150,9 +150,9 @@ static size_t output_limit(const struct rd_conn *c)
 {
 	const struct rd_conns *conns = c->conns;
 	size_t limit = conns->limits.output_limit, share;
+	size_t many = conns->limits.max_buffers / 4 * 3;
 
-	if (!c->blocked ||
-	    conns->waiting + conns->held < conns->limits.max_buffers)
+	if (!c->blocked || conns->waiting + conns->held < many)
 		return limit;
 	share = conns->limits.max_buffers / conns->count;
 	if (share < SHARE_MIN)

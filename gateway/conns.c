@@ -5,7 +5,13 @@
  * A state is membership of one list, and each list is a queue in the order of
  * time, because all its members wait equally long: whoever is overdue stands
  * at the head.  So 100,000 connections need one timer, and not one each.
+ *
+ * Those who hold bytes of ours stand on another list, of their class: each
+ * class holds twice as much as the one before.  So whoever holds most, within
+ * a factor of two, is found without a search, and is the first to go where all
+ * of them together hold too much.
  */
+#include "gateway/access.h"
 #include "gateway/conn_impl.h"
 #include "src/clock.h"
 #include "src/mem.h"
@@ -14,55 +20,48 @@
 #include <unistd.h>
 
 #define TICK_MS    100
-#define CUT_BATCH  64   /* connections ended in one tick, at most */
 #define CLOSING_MS 5000 /* for the client's answer to a close frame */
 #define ENDING_MS  2000 /* for the last bytes, and the client's end */
 
-/* What waits now does so because somebody does not read or write on. */
-static void conns_weigh(struct rd_conns *conns)
-{
-	bool full = conns->waiting + conns->held >= conns->limits.max_buffers;
+/* ---- who holds how much ---- */
 
-	if (full && !conns->full)
-		conns->counters.buffers_full++;
-	conns->full = full;
+static size_t class_of(size_t bytes)
+{
+	size_t class = 0;
+
+	for (bytes /= RD_LOAD_MIN; bytes > 1; bytes /= 2)
+		class ++;
+	return class < RD_LOAD_CLASSES ? class : RD_LOAD_CLASSES - 1;
 }
 
-/* The connection that holds most, or NULL. */
-static struct rd_conn *find_largest(struct rd_conns *conns)
+static void load_free(struct rd_conn *c)
 {
-	struct rd_conn *largest = NULL;
-	struct rd_list *l;
-
-	for (int s = HEAD; s < DEAD; s++)
-		rd_list_each (l, &conns->lists[s]) {
-			struct rd_conn *c =
-			    rd_list_item(l, struct rd_conn, link);
-
-			if (largest == NULL ||
-			    c->out.len + c->held >
-				largest->out.len + largest->held)
-				largest = c;
-		}
-	return largest;
+	if (c->load == NULL)
+		return;
+	rd_list_remove(&c->load->link);
+	free(c->load);
+	c->load = NULL;
 }
 
-/* The last resort: those with most are ended until it is bearable. */
-static void conns_cut(struct rd_conns *conns)
+void rd_conn_weigh(struct rd_conn *c)
 {
-	size_t limit = conns->limits.max_buffers;
-	struct rd_conn *c;
+	size_t bytes = c->out.len + c->held, class;
 
-	for (int i = 0; i < CUT_BATCH; i++) {
-		if (conns->waiting + conns->held <= limit + limit / 4 ||
-		    (c = find_largest(conns)) == NULL)
-			return;
-		conns->counters.buffers_cut++;
-		rd_conn_drop(c, c->out.len);
-		conns->held -= c->held;
-		c->held = 0;
-		rd_conn_enter(c, DEAD);
+	if (bytes < RD_LOAD_MIN || c->state == DEAD) {
+		load_free(c);
+		return;
 	}
+	class = class_of(bytes);
+	if (c->load == NULL) {
+		c->load = rd_new(struct rd_load);
+		c->load->conn = c;
+		rd_list_init(&c->load->link);
+	} else if (c->load->class == class) {
+		return;
+	}
+	c->load->class = class;
+	rd_list_remove(&c->load->link);
+	rd_list_push(&c->conns->loads[class], &c->load->link);
 }
 
 void rd_conn_account(struct rd_conn *c)
@@ -72,7 +71,52 @@ void rd_conn_account(struct rd_conn *c)
 	if (c->ws.message != NULL)
 		held += c->ws.message->len;
 	c->conns->held += held - c->held;
-	c->held = held;
+	c->held = (uint32_t)held;
+}
+
+/* The connection that holds most, as far as classes tell; of several, the one
+ * that has done so for longest.  NULL: none holds anything. */
+static struct rd_conn *find_largest(struct rd_conns *conns)
+{
+	for (size_t i = RD_LOAD_CLASSES; i-- > 0;)
+		if (!rd_list_empty(&conns->loads[i]))
+			return rd_list_item(conns->loads[i].next,
+					    struct rd_load, link)
+			    ->conn;
+	return NULL;
+}
+
+static size_t conns_bytes(const struct rd_conns *conns)
+{
+	return conns->waiting + conns->held;
+}
+
+/* There is no close frame: it would stand behind what is not taken. */
+static void conn_cut(struct rd_conn *c)
+{
+	c->conns->counters.buffers_cut++;
+	rd_access_end(c, "gateway", 1006, "too much waits, most of it here");
+	rd_conn_drop(c, c->out.len);
+	c->conns->held -= c->held;
+	c->held = 0;
+	rd_conn_enter(c, DEAD);
+	load_free(c);
+}
+
+/* What waits now does so because somebody does not read or write on.  Where it
+ * is too much, those who hold most make room, also for whoever comes. */
+static void conns_weigh(struct rd_conns *conns)
+{
+	size_t limit = conns->limits.max_buffers;
+	struct rd_conn *c;
+
+	if (conns_bytes(conns) >= limit) {
+		conns->counters.buffers_full++;
+		while (conns_bytes(conns) > limit - limit / 8 &&
+		       (c = find_largest(conns)) != NULL)
+			conn_cut(c);
+	}
+	conns->full = conns_bytes(conns) >= limit;
 }
 
 /* Tells its owner that nothing comes or goes any more. */
@@ -93,6 +137,7 @@ static void conn_look(struct rd_conn *c)
 		rd_conn_event(c, EV_READ);
 	}
 	rd_conn_flush(c);
+	rd_conn_weigh(c);
 	if (c->state >= CLOSING)
 		conn_detach(c);
 }
@@ -200,7 +245,6 @@ static void conns_tick(void *arg)
 		}
 	}
 	conns_weigh(conns);
-	conns_cut(conns);
 	rd_timer_start(&conns->tick, TICK_MS);
 }
 
@@ -208,6 +252,7 @@ static void conn_free(struct rd_conn *c)
 {
 	rd_list_remove(&c->link);
 	rd_list_remove(&c->dirty);
+	load_free(c);
 	if (c->tls != NULL)
 		rd_tls_close(&c->tls);
 	close(c->fd);
@@ -252,6 +297,8 @@ struct rd_conns *rd_conns_new(struct rd_loop *loop,
 	conns->inflate = rd_inflate_new(limits->max_message);
 	for (int s = 0; s < STATES; s++)
 		rd_list_init(&conns->lists[s]);
+	for (size_t i = 0; i < RD_LOAD_CLASSES; i++)
+		rd_list_init(&conns->loads[i]);
 	rd_list_init(&conns->dirty);
 	conns->sockets = rd_pollset_new(loop, rd_conn_event);
 	rd_task_init(&conns->flush, conns_flush, conns);
