@@ -22,15 +22,40 @@ needs_build() {
 	need =hiredis.pc libhiredis-dev
 	need =openssl.pc libssl-dev
 	need '=msgpack-c.pc|=msgpack.pc' 'libmsgpack-c-dev|libmsgpack-dev'
-	need =jansson.pc libjansson-dev
 	need =inih.pc libinih-dev
 	need =zlib.pc zlib1g-dev
-	need =check.pc check
 }
 
 needs_run() {
 	need 'redis-server|valkey-server' redis-server
 	need 'redis-cli|valkey-cli' redis-tools
+}
+
+# needs_tests SUITE: what that suite needs besides.  All are built at once.
+needs_tests() {
+	need =check.pc check
+	need =jansson.pc libjansson-dev
+	case $1 in
+	unit) needs_run ;;
+	rules) need clang-format clang-format ;;
+	e2e | faults)
+		needs_run
+		need openssl openssl
+		need systemd-analyze systemd
+		need /usr/lib/python3/dist-packages/pytest python3-pytest
+		need /usr/lib/python3/dist-packages/xdist python3-pytest-xdist
+		need /usr/lib/python3/dist-packages/redis python3-redis
+		need /usr/lib/python3/dist-packages/websockets python3-websockets
+		need /usr/lib/python3/dist-packages/cryptography python3-cryptography
+		;;
+	client)
+		needs_run
+		need node nodejs
+		need npm npm
+		need "${CHROMIUM:-chromium}" chromium
+		need ps procps
+		;;
+	esac
 }
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
@@ -53,7 +78,9 @@ is_there() {
 }
 
 missing=()
-need() { is_there "$1" || missing+=("$2"); }
+need() {
+	is_there "$1" || [[ " ${missing[*]} " == *" $2 "* ]] || missing+=("$2")
+}
 
 as_root() {
 	if [[ $(id -u) == 0 ]]; then
@@ -117,19 +144,25 @@ built_from() {
 	[[ ! -f $file ]] || sed -n 's/.*"source": *"\([^"]*\)".*/\1/p' "$file"
 }
 
-# configure DIR [MESON-OPTION]...: makes the build directory, or keeps it.  One
-# that was made for another place (a copied tree) is made anew.
+# configure DIR [MESON-OPTION]...: makes the build directory, or keeps it, with
+# these options.  One that was made for another place (a copied tree) is made
+# anew.
 configure() {
-	local dir=$1 log from
+	local dir=$1 log from how=setup
 	shift
 	from=$(built_from "$dir")
 	[[ -z $from || $from == "$top" ]] || rm -rf -- "$dir"
-	[[ ! -f $dir/build.ninja ]] || return 0
+	if [[ -f $dir/build.ninja ]]; then
+		(($#)) || return 0
+		how=configure
+	else
+		set -- "$@" "$top"
+	fi
 	log=$(mktemp)
-	if ! meson setup "$@" "$dir" "$top" >"$log" 2>&1; then
+	if ! meson "$how" "$dir" "$@" >"$log" 2>&1; then
 		tail -n 25 "$log" >&2
 		rm -f "$log"
-		die "meson setup has failed; its words stand above"
+		die "meson $how has failed; its words stand above"
 	fi
 	rm -f "$log"
 }

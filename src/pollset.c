@@ -18,7 +18,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#ifndef BATCH
 #define BATCH 1024
+#endif
 
 struct rd_pollset {
 	struct rd_watch watch; /* of epoll */

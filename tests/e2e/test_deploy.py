@@ -309,6 +309,20 @@ def test_children_do_not_speak_to_systemd(run, server, tmp_path):
     m.sock.close()
 
 
+# --- packages ------------------------------------------------------------------
+
+def test_the_runbook_names_the_packages_that_are_installed():
+    done = subprocess.run(
+        ["bash", "-c", ". deploy/prepare.sh; is_there() { false; }; needs_build;"
+         " needs_run; printf '%s\\n' \"${missing[@]}\""],
+        cwd=REPO, capture_output=True, text=True, check=True)
+    command = re.search(r"apt-get install --no-install-recommends ([^`]+)",
+                        (REPO / "deploy/README.md").read_text())
+    named = command[1].replace("\\\n", " ").split()
+    needed = [n.split("|")[-1] for n in done.stdout.split()]
+    assert sorted(named) == sorted(needed)
+
+
 # --- the first command of the README -----------------------------------------
 
 def quickstart(*args, **more):
