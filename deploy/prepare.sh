@@ -132,7 +132,7 @@ install_missing() {
 	for each in "${missing[@]}"; do
 		packages+=("$(choose_package "$each")")
 	done
-	say "apt-get install ${packages[*]}"
+	say "apt-get install ${packages[*]}: usually half a minute"
 	apt_quietly install --no-install-recommends "${packages[@]}" ||
 		die "apt-get install has failed; its words stand above"
 	missing=()
