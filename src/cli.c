@@ -15,6 +15,8 @@
 #include "src/log.h"
 #include "src/mem.h"
 #include "src/meta.h"
+#include "src/nearest.h"
+#include "src/options.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,7 +78,8 @@ bool rd_cli_number(const char *text, long max, long *n_out)
 	return true;
 }
 
-static void print_help(const struct rd_verb *verb, const struct rd_flag *flags)
+static void print_help(const struct rd_verb *verb, const struct rd_flag *flags,
+		       bool settings)
 {
 	struct rd_buf out = RD_BUF_INIT;
 
@@ -96,7 +99,14 @@ static void print_help(const struct rd_verb *verb, const struct rd_flag *flags)
 		rd_buf_addf(&out, "  %-25s %s\n", left, f->help);
 	}
 	rd_buf_addc(&out, '\n');
-	rd_config_help(&out);
+	if (settings || verb->serves)
+		rd_config_help(&out);
+	else
+		rd_buf_addf(&out,
+			    "It finds Redis as the server does, by --config, "
+			    "--targets or --data-dir;\n`redistribute help %s "
+			    "--settings` lists all of these.\n",
+			    verb->name);
 	fwrite(rd_buf_data(&out), 1, out.len, stdout);
 	rd_buf_fini(&out);
 }
@@ -134,10 +144,16 @@ static int take_flag(const struct rd_verb *verb, const struct rd_flag *flags,
 	return RD_OK;
 }
 
+/* What is asked for instead of the verb's work. */
+struct asked {
+	bool help;
+	bool settings; /* all of it */
+};
+
 /* What is not the verb's own goes to others, argv[0] included. */
 static int split(const struct rd_verb *verb, const struct rd_flag *flags,
 		 int argc, char **argv, char **others, int *count,
-		 bool *help_out)
+		 struct asked *asked)
 {
 	int at = 2, err;
 
@@ -151,12 +167,33 @@ static int split(const struct rd_verb *verb, const struct rd_flag *flags,
 		if (err != RD_ENOTFOUND)
 			return err;
 		if (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h"))
-			*help_out = true;
+			asked->help = true;
+		if (!strcmp(argv[at], "--settings"))
+			asked->settings = true;
 		others[(*count)++] = argv[at++];
 	}
 	while (at < argc)
 		others[(*count)++] = argv[at++];
 	return RD_OK;
+}
+
+/* The flag that was meant where one is unknown: "--flag: unknown flag". */
+static void add_nearest(struct rd_buf *why, const struct rd_flag *flags)
+{
+	size_t len = strcspn(rd_buf_text(why), "=:");
+	char *word = rd_strndup(rd_buf_data(why), len);
+	const struct rd_option *o;
+	struct rd_nearest meant;
+
+	if (len > 2) {
+		rd_nearest_init(&meant, rd_slice_str(word + 2));
+		for (; flags->name != NULL; flags++)
+			rd_nearest_try(&meant, rd_slice_str(flags->name + 2));
+		rd_option_each (o)
+			rd_nearest_try(&meant, rd_slice_str(o->name));
+		rd_nearest_add(&meant, "--", why);
+	}
+	free(word);
 }
 
 static void start_log(const struct rd_config *cfg)
@@ -172,21 +209,23 @@ int rd_cli_open(struct rd_cli *cli, const struct rd_verb *verb,
 {
 	char **others = rd_new_array(char *, (size_t)argc + 1);
 	struct rd_buf why = RD_BUF_INIT;
-	bool help = false;
+	struct asked asked = {false, false};
 	int count = 0, err;
 
 	*cli = (struct rd_cli){.words = rd_new_array(char *, (size_t)argc + 1)};
 	rd_config_init(&cli->cfg);
 	*status_out = RD_EXIT_USAGE;
-	err = split(verb, flags, argc, argv, others, &count, &help);
-	if (err == RD_OK && help) {
-		print_help(verb, flags);
+	err = split(verb, flags, argc, argv, others, &count, &asked);
+	if (err == RD_OK && asked.help) {
+		print_help(verb, flags, asked.settings);
 		*status_out = RD_EXIT_OK;
 		err = RD_EINVAL;
 	} else if (err == RD_OK) {
 		err = rd_config_load(&cli->cfg, count, others, 1, cli->words,
 				     &cli->count, &why);
-		if (err == RD_EINVAL)
+		if (err == RD_ENOTFOUND)
+			add_nearest(&why, flags);
+		if (err == RD_EINVAL || err == RD_ENOTFOUND)
 			rd_cli_misuse(verb, "%s", rd_buf_text(&why));
 		else if (err != RD_OK)
 			*status_out = rd_cli_fail(RD_EXIT_CONFIG, "%s",

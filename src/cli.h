@@ -20,6 +20,7 @@ struct rd_verb {
 	const char *more; /* further lines of its own help; may be NULL */
 	/* argv[0] is the program, argv[1] the verb.  The exit status. */
 	int (*run)(const struct rd_verb *verb, int argc, char **argv);
+	bool serves; /* its flags are the server's settings */
 };
 
 /* A flag of one verb. */

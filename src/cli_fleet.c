@@ -7,7 +7,10 @@
  */
 #include "src/cli_fleet.h"
 #include "src/clock.h"
+#include "src/keys.h"
 #include "src/mem.h"
+#include "src/nearest.h"
+#include "src/team.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +19,8 @@
 #include <unistd.h>
 
 #define BULK_MOST   256
-#define STEP_MS     250   /* between two looks at the progress */
+#define STEP_MS     250 /* between two looks at the progress */
+#define TEAMS_SHOWN 16
 #define SILENCE_MS  20000 /* of Redis, after which we give up */
 #define PROGRESS_MS 1000  /* before the first word of it */
 
@@ -25,6 +29,62 @@ int rd_cli_redis_fail(int err, const struct rd_reply *reply)
 	if (err == RD_EREDIS)
 		return rd_cli_fail(RD_EXIT_FAILED, "%s", reply->str.data);
 	return rd_cli_fail(RD_EXIT_UNAVAILABLE, "%s", rd_strerror(err));
+}
+
+/* ": there are A and B", and which of them was meant. */
+static void add_teams(const struct rd_reply *teams, const char *meant,
+		      struct rd_buf *out)
+{
+	struct rd_nearest nearest;
+	size_t i;
+
+	rd_nearest_init(&nearest, rd_slice_str(meant));
+	for (i = 0; rd_reply_at(teams, i) != NULL; i++) {
+		struct rd_slice name = rd_reply_str(rd_reply_at(teams, i));
+
+		rd_nearest_try(&nearest, name);
+		if (i < TEAMS_SHOWN)
+			rd_buf_adds(out, i > 0 ? ", " : "; there are ");
+		if (i < TEAMS_SHOWN)
+			rd_show_text(out, name);
+	}
+	if (i > TEAMS_SHOWN)
+		rd_buf_addf(out, " and %zu more", i - TEAMS_SHOWN);
+	rd_nearest_add(&nearest, "", out);
+}
+
+int rd_cli_check_team(struct rd_ask *ask, const struct rd_config *cfg,
+		      const char *team)
+{
+	struct rd_buf key = RD_BUF_INIT, dead = RD_BUF_INIT;
+	struct rd_buf names = RD_BUF_INIT;
+	const struct rd_reply *reply;
+	int err, status = RD_EXIT_OK;
+
+	rd_key_named(&key, cfg->prefix, "conf", rd_slice_str(team));
+	rd_key_named(&dead, cfg->prefix, "dead", rd_slice_str(team));
+	err = rd_ask(ask, &reply, "EXISTS %b %b", rd_buf_data(&key), key.len,
+		     rd_buf_data(&dead), dead.len);
+	if (err == RD_OK && rd_reply_int(reply, 0) == 0) {
+		rd_key_global(&key, cfg->prefix, "teams");
+		err = rd_ask(ask, &reply, "ZRANGE %b 0 -1", rd_buf_data(&key),
+			     key.len);
+		status = RD_EXIT_FAILED;
+	}
+	for (size_t i = 0; err == RD_OK && rd_reply_at(reply, i) != NULL; i++)
+		if (rd_slice_is(rd_reply_str(rd_reply_at(reply, i)), team))
+			status = RD_EXIT_OK;
+	if (err != RD_OK)
+		status = rd_cli_redis_fail(err, reply);
+	else if (status != RD_EXIT_OK) {
+		add_teams(reply, team, &names);
+		rd_cli_fail(0, "there is no team %s on this Redis%s", team,
+			    rd_buf_text(&names));
+	}
+	rd_buf_fini(&key);
+	rd_buf_fini(&dead);
+	rd_buf_fini(&names);
+	return status;
 }
 
 size_t rd_cli_width(void)
@@ -233,17 +293,13 @@ static void add_consumes(const struct rd_team_row *team, struct rd_buf *out)
 {
 	struct rd_slice list =
 	    rd_reply_str(rd_reply_get(team->conf, "consume"));
-	size_t from = 0;
+	struct rd_slice item;
 
 	rd_buf_adds(out, "\"consume\":[");
-	for (size_t i = 0; list.len > 0 && i <= list.len; i++) {
-		if (i < list.len && list.data[i] != '\n')
-			continue;
-		if (from > 0)
+	for (bool first = true; rd_team_next(&list, &item); first = false) {
+		if (!first)
 			rd_buf_addc(out, ',');
-		rd_show_json(out,
-			     (struct rd_slice){list.data + from, i - from});
-		from = i + 1;
+		rd_show_json(out, item);
 	}
 	rd_buf_addc(out, ']');
 }

@@ -12,6 +12,10 @@
 
 /* Says what went wrong with a question; the exit status for it. */
 int rd_cli_redis_fail(int err, const struct rd_reply *reply);
+/* Is there such a team, or one whose settings or dead letters stand?  The exit
+ * status; where not, it has been said which there are. */
+int rd_cli_check_team(struct rd_ask *ask, const struct rd_config *cfg,
+		      const char *team);
 /* Columns of the terminal that stdout is; 0: it is none. */
 size_t rd_cli_width(void);
 /* Prints and forgets what out holds; the exit status: failed where nobody

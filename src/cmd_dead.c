@@ -379,6 +379,7 @@ static int check_words(const struct rd_dead *d, const struct what *what)
 static int work(struct rd_dead *d)
 {
 	const struct what *what = &whats[0];
+	bool named = d->team != NULL;
 	int status;
 
 	d->words = d->cli.words;
@@ -397,11 +398,15 @@ static int work(struct rd_dead *d)
 	status = check_words(d, what);
 	if (status != RD_EXIT_OK)
 		return status;
-	if (d->team == NULL)
+	if (!named)
 		d->team = d->cli.cfg.team;
 	if (!rd_name_valid(rd_slice_str(d->team)))
 		return rd_cli_misuse(d->verb, "--team: %s is no name", d->team);
 	if (rd_cli_ask(&d->cli, &d->ask, &status) != RD_OK)
+		return status;
+	if (named)
+		status = rd_cli_check_team(d->ask, &d->cli.cfg, d->team);
+	if (status != RD_EXIT_OK)
 		return status;
 	rd_key_named(&d->key, d->cli.cfg.prefix, "dead", rd_slice_str(d->team));
 	return what->run(d);

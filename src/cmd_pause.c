@@ -10,9 +10,11 @@
 #include "src/cli_fleet.h"
 #include "src/glob.h"
 #include "src/keys.h"
+#include "src/team.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct pause {
 	struct rd_cli cli;
@@ -85,37 +87,56 @@ static int change(struct pause *p, const char *what)
 	return report(p);
 }
 
-/* A team that nobody has started, or whose name is misspelt. */
-static int check_team(struct pause *p)
+/* Bytes before the first that is special in a pattern. */
+static size_t literal(struct rd_slice s)
 {
-	struct rd_buf teams = RD_BUF_INIT;
-	const struct rd_reply *reply;
-	bool known = false;
-	int err;
+	size_t n = 0;
 
-	rd_key_global(&teams, p->cli.cfg.prefix, "teams");
-	err = rd_ask(p->ask, &reply, "ZSCORE %s %s", rd_buf_text(&teams),
-		     p->team);
-	known = err == RD_OK && reply->type == RD_REPLY_STRING;
-	if (err == RD_OK && !known) {
-		err = rd_ask(p->ask, &reply, "EXISTS %b", rd_buf_data(&p->key),
-			     p->key.len);
-		known = err == RD_OK && rd_reply_int(reply, 0) == 1;
-	}
-	if (err == RD_OK && !known) {
-		rd_key_named(&teams, p->cli.cfg.prefix, "team",
-			     rd_slice_str(p->team));
-		err = rd_ask(p->ask, &reply, "EXISTS %s", rd_buf_text(&teams));
-		known = err == RD_OK && rd_reply_int(reply, 0) == 1;
-	}
-	rd_buf_fini(&teams);
+	while (n < s.len && strchr("*?[\\", s.data[n]) == NULL)
+		n++;
+	return n;
+}
+
+/* Can a channel be meant by both?  Of two patterns the literal beginnings are
+ * compared, which is enough for what is misspelt. */
+static bool may_meet(struct rd_slice item, struct rd_slice what)
+{
+	size_t a = literal(item), b = literal(what);
+
+	if (!rd_glob_is_pattern(item))
+		return rd_glob_is_pattern(what) ? rd_glob_match(what, item)
+						: rd_slice_eq(what, item);
+	if (!rd_glob_is_pattern(what))
+		return rd_glob_match(item, what);
+	return !memcmp(item.data, what.data, a < b ? a : b);
+}
+
+/* What is paused and will never come is misspelt. */
+static int check_what(struct pause *p, const char *what)
+{
+	const struct rd_reply *reply;
+	int err = rd_ask(p->ask, &reply, "HGET %b consume",
+			 rd_buf_data(&p->key), p->key.len);
+	struct rd_buf names = RD_BUF_INIT;
+	struct rd_slice consumed, item;
+	bool meets = false;
+	int status = RD_EXIT_OK;
+
 	if (err != RD_OK)
 		return rd_cli_redis_fail(err, reply);
-	if (!known)
-		return rd_cli_fail(RD_EXIT_FAILED,
-				   "there is no team %s on this Redis",
-				   p->team);
-	return RD_EXIT_OK;
+	consumed = rd_reply_str(reply);
+	while (!meets && rd_team_next(&consumed, &item)) {
+		meets = may_meet(item, rd_slice_str(what));
+		rd_buf_adds(&names, names.len > 0 ? ", " : "");
+		rd_show_text(&names, item);
+	}
+	if (!meets && names.len > 0)
+		status = rd_cli_fail(RD_EXIT_FAILED,
+				     "team %s consumes %s, and nothing that %s "
+				     "could mean",
+				     p->team, rd_buf_text(&names), what);
+	rd_buf_fini(&names);
+	return status;
 }
 
 static int work(struct pause *p)
@@ -136,7 +157,9 @@ static int work(struct pause *p)
 	if (rd_cli_ask(&p->cli, &p->ask, &status) != RD_OK)
 		return status;
 	rd_key_named(&p->key, p->cli.cfg.prefix, "conf", rd_slice_str(p->team));
-	status = check_team(p);
+	status = rd_cli_check_team(p->ask, &p->cli.cfg, p->team);
+	if (status == RD_EXIT_OK && what != NULL && !resumes(p))
+		status = check_what(p, what);
 	if (status != RD_EXIT_OK)
 		return status;
 	return what == NULL ? report(p) : change(p, what);

@@ -114,6 +114,12 @@ static void add_row(struct rd_pendings *s, const struct rd_pending_row *row)
 
 int rd_pendings_finish(struct rd_pendings *s)
 {
+	int status = RD_EXIT_OK;
+
+	if (s->team != NULL && !s->json && rd_table_rows(&s->table) == 0)
+		status = rd_cli_check_team(s->ask, &s->cli.cfg, s->team);
+	if (status != RD_EXIT_OK)
+		return status;
 	if (s->json)
 		rd_buf_adds(&s->out, "]}\n");
 	else if (rd_table_rows(&s->table) == 0)

@@ -41,6 +41,7 @@ struct publishing {
 	bool looked;          /* it is known whether the channel is full */
 	bool text, json, bin; /* what the user says that it is */
 	bool lines;           /* each line is a message */
+	bool empty;           /* is meant, where stdin is */
 	bool room, idle;      /* fewer under way than allowed; none */
 	bool readable;        /* stdin has something */
 	unsigned under_way;   /* sent, not answered */
@@ -219,6 +220,11 @@ static void publish_stdin(struct publishing *p)
 		 (n > 0 || (n < 0 && errno == EINTR)));
 	if (n < 0)
 		fail(p, RD_EXIT_FAILED, strerror(errno));
+	else if (p->status == RD_EXIT_OK && !p->lines && in.len == 0 &&
+		 !p->empty)
+		fail(p, RD_EXIT_FAILED,
+		     "stdin is empty, so nothing was published; an empty "
+		     "message needs --empty");
 	else if (p->status == RD_EXIT_OK && (!p->lines || in.len > 0))
 		publish(p, rd_buf_slice(&in));
 	rd_buf_fini(&in);
@@ -296,6 +302,7 @@ int rd_cmd_publish(const struct rd_verb *verb, int argc, char **argv)
 	    {"--bin", NULL, "it is bytes (else: what fits first)", &p.bin,
 	     NULL},
 	    {"--lines", NULL, "publish each line of stdin", &p.lines, NULL},
+	    {"--empty", NULL, "also where stdin is empty", &p.empty, NULL},
 	    {0},
 	};
 	struct rd_cli cli;

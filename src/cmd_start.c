@@ -62,7 +62,9 @@ static int check(const struct rd_config *cfg, int sockets)
 	struct checking c = {cfg, RD_EXIT_OK};
 
 	start_log(cfg, true);
-	rd_preflight(&(struct rd_preflight){.cfg = cfg, .sockets = sockets},
+	rd_preflight(&(struct rd_preflight){.cfg = cfg,
+					    .starts = true,
+					    .sockets = sockets},
 		     on_finding, &c);
 	start_log(cfg, false);
 	return c.status;

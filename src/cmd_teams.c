@@ -12,6 +12,7 @@
  * team consumes it: a worker makes no group where it does not.
  */
 #include "src/cli_fleet.h"
+#include "src/glob.h"
 #include "src/keys.h"
 #include "src/team.h"
 
@@ -40,24 +41,24 @@ static const struct rd_column columns[] = {
     {"CHANNELS", true, false}, {"LAG", true, false},
     {"PENDING", true, false},  {"OLDEST", true, false},
     {"DEAD", true, false},     {"SEEN", true, false},
-    {"MODE", false, false},    {"CONSUMES", false, true},
-    {"PAUSED", false, true},
+    {"CONSUMES", false, true}, {"PAUSED", false, true},
 };
 
+/* Each with how the team has it. */
 static void add_consumes(struct rd_table *t, const struct rd_team_row *team)
 {
 	struct rd_slice list =
 	    rd_reply_str(rd_reply_get(team->conf, "consume"));
-	size_t from = 0;
+	bool ordered = rd_slice_is(
+	    rd_reply_str(rd_reply_get(team->conf, "mode")), "ordered");
+	struct rd_slice item;
 
-	for (size_t i = 0; list.len > 0 && i <= list.len; i++) {
-		if (i < list.len && list.data[i] != '\n')
-			continue;
-		if (from > 0)
-			rd_buf_adds(&t->text, ", ");
-		rd_show_text(&t->text,
-			     (struct rd_slice){list.data + from, i - from});
-		from = i + 1;
+	for (bool first = true; rd_team_next(&list, &item); first = false) {
+		rd_buf_adds(&t->text, first ? "" : ", ");
+		rd_show_text(&t->text, item);
+		rd_buf_adds(&t->text, ordered || rd_glob_is_pattern(item)
+					  ? " (divided)"
+					  : " (shared)");
 	}
 	rd_table_end_cell(t);
 }
@@ -78,7 +79,6 @@ static void add_row(struct rd_table *t, const struct rd_fleet *f,
 		rd_table_adds(t, "-");
 	else
 		rd_table_add_span(t, seen < f->now_ms ? f->now_ms - seen : 0);
-	rd_table_add_text(t, rd_reply_str(rd_reply_get(team->conf, "mode")));
 	add_consumes(t, team);
 	rd_cli_add_paused(&t->text, team);
 	rd_table_end_cell(t);

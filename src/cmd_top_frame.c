@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define COUNT(columns) (sizeof(columns) / sizeof(*(columns)))
 #define FEWEST         3 /* workers that are shown, however small the window */
@@ -125,21 +126,25 @@ static uint64_t team_speed(const struct rd_frame *frame,
 /* --- tables -------------------------------------------------------------- */
 
 static const struct rd_column team_columns[] = {
-    {"TEAM", false, true},  {"WORKERS", true, false}, {"RATE/s", true, false},
-    {"LAG", true, false},   {"PENDING", true, false}, {"OLDEST", true, false},
-    {"RETRY", true, false}, {"DEAD", true, false},    {"PAUSED", false, true},
+    {"TEAM", false, true},        {"WORKERS", true, false},
+    {"RATE/s", true, false},      {"LAG", true, false},
+    {"PENDING", true, false},     {"OLDEST", true, false, true},
+    {"RETRY", true, false, true}, {"DEAD", true, false},
+    {"PAUSED", false, true},
 };
 
 static const struct rd_column worker_columns[] = {
-    {"WORKER", false, true}, {"TEAM", false, true},    {"HOST", false, true},
-    {"STATE", false, false}, {"HAND", true, false},    {"RATE/s", true, false},
-    {"BUSY", true, false},   {"HANDLED", true, false}, {"FAILED", true, false},
+    {"WORKER", false, true},     {"TEAM", false, true},
+    {"HOST", false, true, true}, {"STATE", false, false},
+    {"HAND", true, false},       {"RATE/s", true, false},
+    {"BUSY", true, false},       {"HANDLED", true, false, true},
+    {"FAILED", true, false},
 };
 
 static const struct rd_column gateway_columns[] = {
-    {"GATEWAY", false, true},  {"HOST", false, true},
-    {"CLIENTS", true, false},  {"SUBSCRIPTIONS", true, false},
-    {"CHANNELS", true, false}, {"PUBLISHED/s", true, false},
+    {"GATEWAY", false, true},        {"HOST", false, true, true},
+    {"CLIENTS", true, false},        {"SUBSCRIPTIONS", true, false},
+    {"CHANNELS", true, false, true}, {"PUBLISHED/s", true, false},
 };
 
 /* What the latest look at the channels found of it. */
@@ -230,10 +235,23 @@ static size_t count_role(const struct rd_fleet *f, const char *role)
 	return n;
 }
 
+/* "12:30:59  ", the machine's time where we are. */
+static void add_clock(struct rd_buf *out)
+{
+	time_t now = time(NULL);
+	struct tm local;
+	char text[16];
+
+	if (localtime_r(&now, &local) != NULL &&
+	    strftime(text, sizeof(text), "%H:%M:%S  ", &local) > 0)
+		rd_buf_adds(out, text);
+}
+
 static void add_head(const struct rd_frame *frame, struct rd_buf *out)
 {
 	const struct rd_fleet *f = frame->fleet;
 
+	add_clock(out);
 	rd_buf_addf(out,
 		    "teams %zu, workers %zu, gateways %zu, channels %" PRIu64,
 		    f->team_count, count_role(f, "worker"),
@@ -249,6 +267,8 @@ static void add_head(const struct rd_frame *frame, struct rd_buf *out)
 		rd_show_text(out, rd_slice_str(frame->trouble));
 	}
 	rd_buf_addc(out, '\n');
+	if (frame->height > 0)
+		rd_buf_adds(out, "q leaves\n");
 }
 
 static void add_table(const struct rd_frame *frame, const struct rd_table *t,
@@ -268,7 +288,7 @@ static void add_table(const struct rd_frame *frame, const struct rd_table *t,
 static size_t most_workers(const struct rd_frame *frame, size_t teams,
 			   size_t gateways)
 {
-	size_t others = 1 + (teams > 0 ? teams + 2 : 0) +
+	size_t others = 2 + (teams > 0 ? teams + 2 : 0) +
 			(gateways > 0 ? gateways + 2 : 0) + 3;
 
 	if (frame->height == 0)

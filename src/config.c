@@ -209,7 +209,7 @@ static int take_flags(struct rd_config *cfg, int argc, char **argv, int first,
 			*path = value;
 		} else if (looks_like_flag(argv[at])) {
 			rd_buf_addf(why, "%s: unknown flag", argv[at]);
-			return RD_EINVAL;
+			return RD_ENOTFOUND;
 		} else {
 			rest[(*rest_count)++] = argv[at++];
 		}

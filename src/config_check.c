@@ -15,6 +15,7 @@
 #include "src/config.h"
 #include "src/glob.h"
 #include "src/keys.h"
+#include "src/options.h"
 #include "src/rules.h"
 #include "src/spec.h"
 #include "src/uri.h"
@@ -64,6 +65,12 @@ static bool check_consume(const struct rd_config *cfg, struct rd_buf *why)
 			    "balanced) or a pattern (the same, each [ with "
 			    "its ]), found \"%s\"",
 			    RD_CHANNEL_MAX, cfg->consume.items[i]);
+		return false;
+	}
+	/* Who gives the flag means a channel. */
+	if (cfg->consume.count == 0 && cfg->consume.source == RD_SOURCE_FLAG) {
+		rd_buf_adds(why, "consume: expected a channel name or a "
+				 "pattern, found nothing");
 		return false;
 	}
 	return true;

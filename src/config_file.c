@@ -22,6 +22,7 @@
 #include "src/config_impl.h"
 #include "src/keys.h"
 #include "src/mem.h"
+#include "src/nearest.h"
 #include "src/options.h"
 
 #include <ini.h>
@@ -157,6 +158,7 @@ static int take_pair(void *arg, const char *section, const char *name,
 {
 	struct reading *r = arg;
 	const struct rd_option *o = rd_option_find(rd_slice_str(name));
+	struct rd_nearest meant;
 	char *where;
 
 	(void)section; /* what it has made of the head, perhaps cut short */
@@ -164,6 +166,10 @@ static int take_pair(void *arg, const char *section, const char *name,
 		return 0; /* the first error is told */
 	if (o == NULL) {
 		rd_buf_addf(complain(r), "unknown option \"%s\"", name);
+		rd_nearest_init(&meant, rd_slice_str(name));
+		rd_option_each (o)
+			rd_nearest_try(&meant, rd_slice_str(o->name));
+		rd_nearest_add(&meant, "", r->why);
 		return 0;
 	}
 	if (r->section >= 0 && !rd_section_takes(o)) {

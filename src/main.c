@@ -3,6 +3,7 @@
  * main.c -- the program `redistribute`: a table of verbs.
  */
 #include "src/cli.h"
+#include "src/nearest.h"
 #include "src/proc.h"
 
 #include <stdio.h>
@@ -16,11 +17,11 @@ static const struct rd_verb verbs[] = {
      "It stays in the foreground and logs to stderr.  SIGTERM or Ctrl-C drain "
      "and stop,\nSIGHUP reads the configuration again, SIGUSR2 replaces the "
      "children one by one,\nSIGTTIN and SIGTTOU start and stop one worker.",
-     rd_cmd_start},
+     rd_cmd_start, true},
     {"check", "", "Check the configuration, this machine, and Redis",
      "Nothing is started or changed.  The exit status is 0 where nothing is "
      "bad.",
-     rd_cmd_check},
+     rd_cmd_check, true},
     {"status", "", "Show who is running, on all machines", NULL, rd_cmd_status},
     {"top", "", "Show what workers and teams do, live",
      "In a terminal q or Ctrl-C ends it; elsewhere it prints one frame behind "
@@ -104,8 +105,19 @@ static void print_overview(FILE *to)
 
 static int unknown(const char *name)
 {
-	return rd_cli_fail(RD_EXIT_USAGE,
-			   "%s: unknown verb (see `redistribute help`)", name);
+	struct rd_buf hint = RD_BUF_INIT;
+	struct rd_nearest meant;
+	int status;
+
+	rd_nearest_init(&meant, rd_slice_str(name));
+	for (size_t i = 0; i < VERBS; i++)
+		rd_nearest_try(&meant, rd_slice_str(verbs[i].name));
+	rd_nearest_add(&meant, "", &hint);
+	status = rd_cli_fail(RD_EXIT_USAGE,
+			     "%s: unknown verb%s (see `redistribute help`)",
+			     name, rd_buf_text(&hint));
+	rd_buf_fini(&hint);
+	return status;
 }
 
 static int help(const struct rd_verb *verb, int argc, char **argv)
@@ -121,7 +133,10 @@ static int help(const struct rd_verb *verb, int argc, char **argv)
 	about = find_verb(argv[2]);
 	if (about == NULL)
 		return unknown(argv[2]);
-	return about->run(about, 3, (char *[]){argv[0], argv[2], flag, NULL});
+	/* Behind it may stand --settings. */
+	return about->run(about, argc > 3 ? 4 : 3,
+			  (char *[]){argv[0], argv[2], flag,
+				     argc > 3 ? argv[3] : NULL, NULL});
 }
 
 int main(int argc, char **argv)

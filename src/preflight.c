@@ -22,19 +22,17 @@
 #include "src/spec.h"
 #include "src/tls.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+/* What a killed supervisor has left may need a moment to end. */
 #define GRACE_MS 1000
 
 struct checking {
 	const struct rd_config *cfg;
 	bool running;
+	bool starts;
 	int sockets;
 	rd_finding_fn *fn;
 	void *arg;
@@ -214,6 +212,8 @@ static bool check_certificate(const struct checking *c)
 	struct rd_buf why = RD_BUF_INIT;
 	int err = rd_preflight_certificate(c->cfg, &why);
 
+	if (err == RD_OK && !c->starts)
+		err = rd_preflight_readable(c->cfg, &why);
 	return tell_result(c, "certificate", err,
 			   *c->cfg->cert == '\0' ? "none: connections are "
 						   "not encrypted"
@@ -221,96 +221,35 @@ static bool check_certificate(const struct checking *c)
 			   &why);
 }
 
-/* Of one address; errno, or 0. */
-static int try_bind(const struct addrinfo *ai)
+/* Beside a supervisor that runs here somebody must listen. */
+static bool check_listens(const struct checking *c, const char *host,
+			  int64_t port)
 {
-	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int on = 1, failed = 0;
+	bool listens = rd_preflight_listens(host, port);
+	char *text = rd_asprintf(
+	    "%s:%" PRId64 " is %slistened on%s", host, port,
+	    listens ? "" : "not ",
+	    listens ? "" : ", although a supervisor runs here: see its log");
+	bool go_on = tell(c, "port",
+			  listens ? RD_PREFLIGHT_OK : RD_PREFLIGHT_WARN, text);
 
-	if (fd < 0)
-		return errno;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, 1) < 0)
-		failed = errno;
-	close(fd);
-	return failed;
-}
-
-/* What a killed supervisor has left may need a moment to end. */
-static int try_bind_patiently(const struct addrinfo *ai)
-{
-	uint64_t until = rd_clock_ms() + GRACE_MS;
-	int failed;
-
-	while ((failed = try_bind(ai)) == EADDRINUSE && rd_clock_ms() < until)
-		usleep(20000);
-	return failed;
-}
-
-/* "[::1]" without its brackets; free it. */
-static char *bare_host(const char *host)
-{
-	size_t len = strlen(host);
-
-	if (len > 2 && host[0] == '[' && host[len - 1] == ']')
-		return rd_strndup(host + 1, len - 2);
-	return rd_strdup(host);
-}
-
-static void explain(struct rd_buf *why, const char *host, int64_t port,
-		    int failed)
-{
-	if (failed == EADDRINUSE)
-		rd_buf_addf(why,
-			    "port %" PRId64 " on %s is taken by another "
-			    "program: stop that one, or choose another port",
-			    port, host);
-	else if (failed == EADDRNOTAVAIL)
-		rd_buf_addf(why, "%s is no address of this machine", host);
-	else if (failed == EACCES)
-		rd_buf_addf(why,
-			    "port %" PRId64 " may only be used by root: choose "
-			    "one from 1024 on",
-			    port);
-	else
-		rd_buf_addf(why, "port %" PRId64 " on %s: %s", port, host,
-			    strerror(failed));
-}
-
-int rd_preflight_port(const char *host, int64_t port, struct rd_buf *why)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-				 .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-	struct addrinfo *list = NULL;
-	char *bare = bare_host(host), service[24];
-	int failed;
-
-	snprintf(service, sizeof(service), "%" PRId64, port);
-	failed = getaddrinfo(bare, service, &hints, &list);
-	free(bare);
-	if (failed != 0) {
-		rd_buf_addf(why, "the address %s is not known: %s", host,
-			    gai_strerror(failed));
-		return RD_ECONFIG;
-	}
-	failed = try_bind_patiently(list);
-	freeaddrinfo(list);
-	if (failed == 0)
-		return RD_OK;
-	explain(why, host, port, failed);
-	return RD_ECONFIG;
+	free(text);
+	return go_on;
 }
 
 static bool check_port(const struct checking *c, const char *host, int64_t port)
 {
 	struct rd_buf why = RD_BUF_INIT;
-	char *good = rd_asprintf("%s:%" PRId64 " %s", host, port,
-				 c->running ? "belongs to the supervisor that "
-					      "runs here"
-					    : "is free");
-	int err = c->running ? RD_OK : rd_preflight_port(host, port, &why);
-	bool go_on = tell_result(c, "port", err, good, &why);
+	char *good;
+	bool go_on;
 
+	if (c->running)
+		return check_listens(c, host, port);
+	good = rd_asprintf("%s:%" PRId64 " is free", host, port);
+	go_on = tell_result(
+	    c, "port",
+	    rd_preflight_port(host, port, c->starts ? GRACE_MS : 0, &why), good,
+	    &why);
 	free(good);
 	return go_on;
 }
@@ -369,8 +308,9 @@ static bool check_redis(const struct checking *c)
 bool rd_preflight(const struct rd_preflight *known, rd_finding_fn *fn,
 		  void *arg)
 {
-	struct checking c = {known->cfg, known->running, known->sockets, fn,
-			     arg};
+	struct checking c = {
+	    known->cfg, known->running, known->starts, known->sockets, fn, arg,
+	};
 
 	return check_programs(&c) && check_sections(&c) && check_handlers(&c) &&
 	       check_events(&c) && check_certificate(&c) && check_ports(&c) &&

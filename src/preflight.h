@@ -23,6 +23,7 @@ struct rd_preflight {
 	bool running; /* the supervisor of this data directory runs, so its
 		       * ports are taken rightly, and the embedded Redis can be
 		       * asked */
+	bool starts;  /* all is started afterwards, by this user */
 	int sockets;  /* handed over to us (activation.h), in place of a port */
 };
 
@@ -44,8 +45,15 @@ bool rd_preflight(const struct rd_preflight *known, rd_finding_fn *fn,
  * of both ports, and the token. */
 RD_MUST_CHECK int rd_preflight_certificate(const struct rd_config *cfg,
 					   struct rd_buf *why);
+/* Can we listen there, at least within so many ms?  RD_ECONFIG with why. */
 RD_MUST_CHECK int rd_preflight_port(const char *host, int64_t port,
-				    struct rd_buf *why);
+				    uint64_t grace_ms, struct rd_buf *why);
+/* Does anybody listen there?  An address of this machine. */
+bool rd_preflight_listens(const char *host, int64_t port);
+/* Where root asks about a data directory of another user: can that user read
+ * certificates, keys and secrets?  RD_ECONFIG with why. */
+RD_MUST_CHECK int rd_preflight_readable(const struct rd_config *cfg,
+					struct rd_buf *why);
 
 /* Whether the handler of a team can be loaded, and can answer what the rules of
  * this configuration ask it: RD_ECONFIG or RD_EIO with why. */

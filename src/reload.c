@@ -116,7 +116,7 @@ static int check_listening(const struct rd_boot *boot,
 		return rd_activation_check(fresh, boot->sockets, why);
 	if (!is_elsewhere(boot->cfg, fresh))
 		return RD_OK;
-	return rd_preflight_port(fresh->host, fresh->port, why);
+	return rd_preflight_port(fresh->host, fresh->port, 0, why);
 }
 
 int rd_reload_read(const struct rd_boot *boot, struct rd_config *fresh,

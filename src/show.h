@@ -33,6 +33,7 @@ struct rd_column {
 	const char *title;
 	bool right;    /* numbers: set flush right */
 	bool flexible; /* may be cut short where the table is too wide */
+	bool spare;    /* may be left out where that is not enough */
 };
 
 /* Zero it but for columns and count; fini frees. */

@@ -4,7 +4,8 @@
  *
  * A table is gathered whole before it is printed, because a column is as wide
  * as its widest cell.  Where that is too wide for the terminal, the widest of
- * the flexible columns gives way, again and again, until the line fits.
+ * the flexible columns gives way, again and again, until the line fits, and
+ * then the spare ones are left out, the last first.
  */
 #include "src/mem.h"
 #include "src/show.h"
@@ -102,10 +103,15 @@ static void squeeze(const struct rd_table *t, size_t width, size_t *widths)
 			    (widest == t->count || widths[c] > widths[widest]))
 				widest = c;
 		if (widest == t->count)
-			return;
+			break;
 		widths[widest]--;
 		total--;
 	}
+	for (size_t c = t->count; c-- > 0 && total > width;)
+		if (t->columns[c].spare) {
+			total -= widths[c] + GAP;
+			widths[c] = 0;
+		}
 }
 
 /* As much of it as fits, and then an ellipsis. */
@@ -139,7 +145,9 @@ static void add_cell(const struct rd_table *t, size_t c, size_t width,
 {
 	size_t used = rd_show_width(s);
 
-	if (t->columns[c].right) {
+	if (width == 0) {
+		; /* left out */
+	} else if (t->columns[c].right) {
 		pad(out, used < width ? width - used : 0);
 		rd_buf_addslice(out, s);
 	} else {
@@ -147,7 +155,7 @@ static void add_cell(const struct rd_table *t, size_t c, size_t width,
 		pad(out, width - used);
 	}
 	if (c + 1 < t->count) {
-		pad(out, GAP);
+		pad(out, width == 0 ? 0 : GAP);
 		return;
 	}
 	while (out->len > 0 && rd_buf_data(out)[out->len - 1] == ' ')

@@ -71,8 +71,7 @@ static void add_clean(struct rd_buf *out, struct rd_slice text)
 	}
 }
 
-/* Cuts the first of names that stand one a line; false: there is none. */
-static bool cut_name(struct rd_slice *names, struct rd_slice *name_out)
+bool rd_team_next(struct rd_slice *names, struct rd_slice *name_out)
 {
 	const char *end;
 	size_t len = names->len;
@@ -92,7 +91,7 @@ bool rd_team_consumes(struct rd_slice list, struct rd_slice channel)
 {
 	struct rd_slice item;
 
-	while (cut_name(&list, &item))
+	while (rd_team_next(&list, &item))
 		if (rd_glob_is_pattern(item) ? rd_glob_match(item, channel)
 					     : rd_slice_eq(item, channel))
 			return true;
@@ -105,7 +104,7 @@ static size_t add_names(struct rd_buf *out, struct rd_slice names)
 	struct rd_slice name;
 	size_t count = 0;
 
-	while (cut_name(&names, &name))
+	while (rd_team_next(&names, &name))
 		if (count++ < SHOWN) {
 			rd_buf_adds(out, count > 1 ? ", " : "");
 			add_clean(out, name);

@@ -31,6 +31,9 @@ typedef void rd_team_fn(void *arg, int err, const char *why);
 RD_MUST_CHECK int rd_team_join(struct rd_redis *link,
 			       const struct rd_config *cfg, rd_team_fn *fn,
 			       void *arg);
+/* Cuts the first off a list of names that stand one a line, as Redis holds what
+ * a team consumes; false: there is none. */
+bool rd_team_next(struct rd_slice *names, struct rd_slice *name_out);
 /* Is the channel in a list of what a team consumes, as Redis holds it: names
  * and patterns, one a line? */
 bool rd_team_consumes(struct rd_slice list, struct rd_slice channel);

@@ -225,14 +225,14 @@ def test_pause_and_resume_say_what_is_paused(run, fresh, r, tmp_path):
     status, _, err = verb(fresh, "pause", "in", "--team", "t")
     assert status == FAILED and "no team" in err
     consume(run, fresh, tmp_path, gateways=0)
-    for what in ("in", "room:*"):
+    for what in ("in", "i*"):
         status, out, err = verb(fresh, "pause", what, "--team", "t")
         assert status == 0 and what in out, err
-    assert {"pause:in", "pause:room:*"} <= set(r.hkeys("rd:conf:t"))
-    assert set(ask(fresh, "pause", "--team", "t")["paused"]) == {"in", "room:*"}
-    assert set(team_of(fresh)["paused"]) == {"in", "room:*"}
-    assert "room:*" in verb(fresh, "status")[1]
-    assert ask(fresh, "resume", "in", "--team", "t")["paused"] == ["room:*"]
+    assert {"pause:in", "pause:i*"} <= set(r.hkeys("rd:conf:t"))
+    assert set(ask(fresh, "pause", "--team", "t")["paused"]) == {"in", "i*"}
+    assert set(team_of(fresh)["paused"]) == {"in", "i*"}
+    assert "i*" in verb(fresh, "status")[1]
+    assert ask(fresh, "resume", "in", "--team", "t")["paused"] == ["i*"]
     status, _, err = verb(fresh, "resume", "in", "--team", "t")
     assert status == FAILED and "not paused" in err
     assert not r.hexists("rd:conf:t", "pause:in")

@@ -13,7 +13,7 @@ FLOORS = [
     # name, folder, may include, files
     ("public", "include/redistribute", "", "error slice id message verbs clients handler"),
     ("0", "src", "public",
-     "err mem list buf map clock log log_out utf8"),
+     "err mem list buf map clock log log_out nearest utf8"),
     ("1", "src", "public 0",
      "glob id keys uri options config config_impl config_file config_team config_show config_check member json json_scan pack "
      "place spec message show table rules slot"),
@@ -23,7 +23,7 @@ FLOORS = [
      "holders trim keeper keeper_impl keeper_due keeper_scan keeper_expire keeper_dead "
      "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc secret activation team agree fleet census metrics"),
     ("3", "src", "public 0 1 2",
-     "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald nodelock repair preflight preflight_handler preflight_redis preflight_commands reload "
+     "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald nodelock repair preflight preflight_handler preflight_redis preflight_commands preflight_port preflight_user reload "
      "supervisor supervisor_redis supervisor_signals supervisor_state cli cli_fleet main cmd_*"),
     ("A", "gateway", "public 0 1",
      "crypto ws ws_out deflate extension http http_impl http_field http_answer judge origin writer protocol frame frame_impl "

@@ -211,7 +211,7 @@ START_TEST(test_bad_flags)
 
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		setup();
-		ck_assert_msg(load(bad[i].flags) == RD_EINVAL, "%s",
+		ck_assert_msg(load(bad[i].flags) != RD_OK, "%s",
 			      bad[i].flags[0]);
 		ck_buf_has(&why, bad[i].words);
 		teardown();
