@@ -211,7 +211,7 @@ static void on_look(void *arg, int err, const struct rd_reply *reply)
 		return;
 	}
 	rd_look_read(reply, &place, NULL, NULL, &look);
-	full = rd_entries_count(&look.entries) > ch->asked;
+	full = !look.all;
 	channel_look(ch, &look);
 	channel_answered(ch, place.id, full || life != ch->life);
 }

@@ -20,13 +20,16 @@
  */
 #include "gateway/subscription_impl.h"
 #include "src/mem.h"
+#include "src/script.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define READS_MAX  64     /* under way, of all channels */
 #define WALKS_MAX  4      /* channels whose last N are being found */
 #define PAGE_BYTES 131072 /* what a page aims at */
-#define RETRY_MS   500    /* where Redis has refused, or the channel lags */
+#define PAGE_TEXT  "131072"
+#define RETRY_MS   500 /* where Redis has refused, or the channel lags */
 
 struct rd_fetch {
 	struct rd_list all;         /* on the list of all */
@@ -166,7 +169,7 @@ static void refuse_asked(struct rd_fetch *f, const char *why)
 
 /* Puts what was read into the ring, as far as the tail has come. */
 static void keep_page(struct rd_fetch *f, const struct rd_page *page,
-		      struct rd_entries entries, size_t count)
+		      struct rd_entries entries, bool all)
 {
 	struct rd_channel *ch = f->channel;
 	struct rd_ring_page put = {.after = {f->place.id, RD_COUNT_UNKNOWN},
@@ -192,8 +195,8 @@ static void keep_page(struct rd_fetch *f, const struct rd_page *page,
 	}
 	for (walk = entries; rd_entries_next(&walk, &last);)
 		;
-	/* A page that is not full has brought all up to the tail. */
-	if (count > f->count || rd_id_cmp(last.id, put.upto) > 0)
+	/* Where nothing comes behind it, it has brought all up to the tail. */
+	if (!all || rd_id_cmp(last.id, put.upto) > 0)
 		put.upto = last.id;
 	if (rd_id_cmp(put.upto, ch->tail) > 0)
 		put.upto = ch->tail;
@@ -250,8 +253,7 @@ static bool take_look(struct rd_fetch *f, const struct rd_reply *reply)
 	if (rd_id_cmp(f->tail.id, look.info.last) < 0)
 		f->tail.id = look.info.last;
 	if (f->place.kind == RD_PLACE_AFTER)
-		keep_page(f, &page, look.entries,
-			  rd_entries_count(&look.entries));
+		keep_page(f, &page, look.entries, look.all);
 	charge_step(f);
 	if (!look.unfinished)
 		walk_end(f);
@@ -265,15 +267,15 @@ static bool take_look(struct rd_fetch *f, const struct rd_reply *reply)
 static void take_page(struct rd_fetch *f, const struct rd_reply *reply)
 {
 	struct rd_page page = {.place = f->place};
-	struct rd_entries entries = rd_entries_of(reply), it = entries;
-	size_t count = rd_entries_count(&entries);
+	struct rd_entries it = rd_entries_of(rd_reply_at(reply, 0));
+	bool all = rd_reply_int(rd_reply_at(reply, 1), 0) == 1;
 	struct rd_entry entry;
 
 	page.exists = rd_entries_next(&it, &entry) &&
 		      rd_id_cmp(entry.id, f->place.id) == 0;
 	f->must_look = !page.exists;
 	if (page.exists)
-		keep_page(f, &page, it, count);
+		keep_page(f, &page, it, all);
 	settle_list(f, &f->asked, &page);
 }
 
@@ -351,12 +353,22 @@ static int fetch_send(struct rd_fetch *f)
 {
 	struct rd_redis *link = f->feeds->env.pages;
 	struct rd_slice key = rd_channel_key(f->channel);
+	char from[RD_ID_TEXT], count[24];
+	struct rd_slice args[6];
 
 	if (f->looking)
 		return rd_look_send(link, key, &f->place, f->count, &f->wish,
 				    on_answer, f);
-	return rd_stream_range(link, key, f->place.id, RD_ID_MAX, f->count + 1,
-			       on_answer, f);
+	rd_id_text(f->place.id, from);
+	snprintf(count, sizeof(count), "%zu", f->count + 1);
+	args[0] = rd_slice_str("XRANGE");
+	args[1] = rd_slice_str(from);
+	args[2] = rd_slice_str("+");
+	args[3] = rd_slice_str(count);
+	args[4] = rd_slice_str(PAGE_TEXT);
+	args[5] = rd_slice_str("2"); /* that at the place, and one more */
+	return rd_script_call(link, RD_SCRIPT_PAGE, &key, 1, args, 6, on_answer,
+			      f);
 }
 
 /* False where the link takes nothing. */

@@ -28,7 +28,7 @@ int rd_look_send(struct rd_redis *link, struct rd_slice key,
 	};
 	struct rd_id at =
 	    place->kind == RD_PLACE_SINCE ? rd_id_prev(place->id) : place->id;
-	char id[RD_ID_TEXT], after[RD_ID_TEXT] = "-", number[24];
+	char id[RD_ID_TEXT], more[RD_ID_TEXT] = "-", number[24];
 	struct rd_slice args[4] = {rd_slice_str(kinds[place->kind])};
 	uint64_t n = count + 1;
 
@@ -39,12 +39,14 @@ int rd_look_send(struct rd_redis *link, struct rd_slice key,
 		if (ZERO(wish->before))
 			snprintf(id, sizeof(id), "+");
 		else
-			rd_id_text(wish->after, after);
+			rd_id_text(wish->after, more);
+	} else if (place->kind == RD_PLACE_AFTER) {
+		snprintf(more, sizeof(more), "%d", RD_LOOK_BYTES);
 	}
 	snprintf(number, sizeof(number), "%" PRIu64, n);
 	args[1] = rd_slice_str(id);
 	args[2] = rd_slice_str(number);
-	args[3] = rd_slice_str(after);
+	args[3] = rd_slice_str(more);
 	return rd_script_call(link, RD_SCRIPT_LOOK, &key, 1, args, 4, fn, arg);
 }
 
@@ -77,6 +79,7 @@ void rd_look_read(const struct rd_reply *reply, const struct rd_place *place,
 	struct rd_entries after = look.entries;
 	struct rd_entry entry;
 
+	look.all = rd_reply_int(rd_reply_at(reply, 12), 0) == 1;
 	info->last = rd_reply_id(rd_reply_at(reply, 0));
 	info->length = (uint64_t)rd_reply_int(rd_reply_at(reply, 1), 0);
 	info->deleted = rd_reply_id(rd_reply_at(reply, 3));

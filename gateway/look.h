@@ -9,6 +9,8 @@
 #include "gateway/trail.h"
 #include "src/stream.h"
 
+#define RD_LOOK_BYTES 131072 /* of the entries of AFTER, about */
+
 /* What was asked, and what came. */
 struct rd_look {
 	struct rd_stream_info info;
@@ -16,11 +18,12 @@ struct rd_look {
 	bool unfinished;           /* LAST: not known yet, ask again */
 	bool exists;               /* AFTER: the entry at the offset is there */
 	struct rd_entries entries; /* AFTER: what follows it; borrowed */
+	bool all;                  /* AFTER: nothing comes behind these */
 };
 
-/* count: of AFTER, how many entries beyond the one at the offset.  wish: of
- * LAST, what the trail misses; else NULL.  Errors as rd_redis_send(); fn reads
- * the reply by rd_look_read(). */
+/* count: of AFTER, how many entries beyond the one at the offset, at most.
+ * wish: of LAST, what the trail misses; else NULL.  Errors as rd_redis_send();
+ * fn reads the reply by rd_look_read(). */
 RD_MUST_CHECK int rd_look_send(struct rd_redis *link, struct rd_slice key,
 			       const struct rd_place *place, size_t count,
 			       const struct rd_trail_wish *wish,

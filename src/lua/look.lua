@@ -5,7 +5,8 @@
 -- KEYS   1 a stream; one that does not exist is an empty one
 -- ARGV   1 the kind of place, and what belongs to it:
 --          new                       nothing more is asked
---          after ID COUNT            the entries from ID on, ID included
+--          after ID COUNT BYTES      the entries from ID on, ID included, up
+--                                    to about so many bytes
 --          since ID                  the last entry up to ID, ID included
 --          last BEFORE COUNT AFTER   a step on the way to the last N: the ids
 --                                    of COUNT entries before BEFORE (+: from
@@ -14,7 +15,8 @@
 -- answer {last id, length, entries added, largest deleted id, first entry,
 --         newest entry, entry at the place, entries,
 --         ids before, ids after, 1 where the first entry is among those before,
---         1 where the last one is among those after}
+--         1 where the last one is among those after, 1 where there are no
+--         entries behind those}
 --        added is -1, and deleted "", where the server does not tell (before
 --        Redis 7); an entry that is not there is "0-0"
 --
@@ -43,10 +45,11 @@ local function id_of(entry)
 end
 
 --@use walk
-local at, entries = '0-0', {}
+local at, entries, all = '0-0', {}, 0
 local before, first, after, last, left = {}, 0, {}, 0, STEP_BYTES
 if kind == 'after' then
-  entries = redis.call('XRANGE', key, place, '+', 'COUNT', ARGV[3])
+  entries, all = walk('XRANGE', key, place, '+', tonumber(ARGV[3]),
+                      tonumber(ARGV[4]), function(entry) return entry end, 2)
 elseif kind == 'last' then
   if ARGV[4] ~= '-' then
     after, last, left = walk('XRANGE', key, '(' .. ARGV[4], '+', STEP_IDS,
@@ -61,4 +64,4 @@ end
 return {seen['last-generated-id'], seen['length'],
         seen['entries-added'] or -1, seen['max-deleted-entry-id'] or '',
         id_of(seen['first-entry']), id_of(seen['last-entry']), at, entries,
-        before, after, first, last}
+        before, after, first, last, all}

@@ -3,7 +3,8 @@
 --
 -- KEYS   1 a stream
 -- ARGV   1 XRANGE or XREVRANGE, 2 from, 3 to, both as the command has them,
---        4 how many at most, 5 about how many bytes, beyond the first
+--        4 how many at most, 5 about how many bytes, 6 how many in any
+--        case, if not one
 -- answer {entries, 1 where those were all}
 --
 -- COUNT alone would bound nothing: an entry may be as large as Redis takes it.
@@ -12,5 +13,6 @@ local function whole(entry)
   return entry
 end
 local entries, all = walk(ARGV[1], KEYS[1], ARGV[2], ARGV[3],
-                          tonumber(ARGV[4]), tonumber(ARGV[5]), whole)
+                          tonumber(ARGV[4]), tonumber(ARGV[5]), whole,
+                          tonumber(ARGV[6]))
 return {entries, all}

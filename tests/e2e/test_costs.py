@@ -238,3 +238,25 @@ def test_calls_are_limited_too(run, server, channel):
     error = run.client(site).error("call", channel=channel, data=nested(65))
     assert error["code"] == "bad_request" and "max-depth" in error["message"]
     assert server.client().xlen(channel_key("ev")) == 0
+
+
+# --- subscriptions from an offset ------------------------------------------------
+
+def test_a_page_of_large_messages_behind_small_ones_is_small(
+        run, server, channel):
+    """What stands at the end says nothing of what stands before it."""
+    site = run.daemon(redis=server)
+    store = server.client()
+    ids = fill(store, channel, 400, 60000) + fill(store, channel, 3000, 10)
+    learner = run.client(site)
+    learner.ok("subscribe", channel=channel, offset=ids[399])
+    assert len(learner.messages(channel, 3000)) == 3000
+    peak = store.info("memory")["used_memory_peak"]
+    clients = [run.client(site, rcvbuf=4096) for _ in range(3)]
+    asked = [c.ask("subscribe", channel=channel, offset=ids[10 * i])
+             for i, c in enumerate(clients)]
+    for c, n in zip(clients, asked):
+        assert "ok" in c.reply(n)
+        assert [m[0] for m in c.messages(channel, 50)] == \
+            ids[ids.index(ids[10 * clients.index(c)]) + 1:][:50]
+    assert store.info("memory")["used_memory_peak"] - peak < 4 * MIB

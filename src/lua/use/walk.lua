@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- What keep makes of up to count entries of about so many bytes, and of one
--- at least where there are bytes left; 1 where those were all, else 0; and the
--- bytes that are left.  Nobody knows how large an entry is before it was read:
--- pages begin with one, and grow.
+-- What keep makes of up to count entries of about so many bytes, of one at
+-- least where there are bytes left, and of `least` in any case; 1 where those
+-- were all, else 0; and the bytes that are left.  Nobody knows how large an
+-- entry is before it was read: pages begin with one, and grow.
 local PAGE = 50
-local function walk(command, key, from, to, count, left, keep)
+local function walk(command, key, from, to, count, left, keep, least)
   local list, page = {}, 1
   while #list < count do
-    if left <= 0 then
+    if left <= 0 and #list >= (least or 0) then
       return list, 0, left
     end
     page = math.min(page, count - #list)
