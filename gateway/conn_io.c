@@ -262,6 +262,7 @@ bool rd_conn_address_key(const struct rd_conn *c,
 	struct sockaddr_storage peer;
 	socklen_t len = sizeof(peer);
 
+	memset(key_out, 0, RD_ADDRESS_KEY);
 	return getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0 &&
 	       rd_address_key(key_out, (struct sockaddr *)&peer);
 }

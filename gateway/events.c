@@ -277,6 +277,7 @@ struct rd_events *rd_events_new(const struct rd_events_env *env)
 	rd_map_init(&ev->sockets);
 	ev->askers = rd_askers_new((size_t)cfg->max_asks_per_connection,
 				   (size_t)cfg->max_asks_per_address);
+	ev->quota = rd_quota_new(cfg);
 	ev->asks = rd_asks_new(&(struct rd_asks_env){
 	    .loop = env->loop,
 	    .publisher = env->publisher,
@@ -311,6 +312,7 @@ void rd_events_free(struct rd_events **events)
 	assert(ev->sockets.count == 0);
 	rd_asks_free(&ev->asks);
 	rd_askers_free(&ev->askers);
+	rd_quota_free(&ev->quota);
 	rd_mailbox_free(&ev->mailbox);
 	rd_stale_free(&ev->stale);
 	rd_rules_free(&ev->rules);
@@ -333,7 +335,11 @@ void rd_events_metrics(const struct rd_events *ev, struct rd_buf *out,
 {
 	const struct rd_ask_counters *a = rd_asks_counters(ev->asks);
 	const struct rd_order_counters *o = &ev->counters;
+	const struct rd_quota_counters q = rd_quota_counters(ev->quota);
 
+#define X(name, help) fn(out, #name, help, q.name);
+	RD_QUOTA_COUNTERS(X)
+#undef X
 #define X(name, help) fn(out, #name, help, a->name);
 	RD_ASK_COUNTERS(X)
 #undef X
@@ -354,6 +360,11 @@ void rd_events_metrics(const struct rd_events *ev, struct rd_buf *out,
 		RD_STALE_COUNTERS(X)
 #undef X
 	}
+}
+
+struct rd_quota *rd_events_quota(const struct rd_events *ev)
+{
+	return ev->quota;
 }
 
 const struct rd_rules *rd_events_rules(const struct rd_events *ev)

@@ -13,6 +13,7 @@
 #include "gateway/asks.h"
 #include "gateway/conn.h"
 #include "gateway/mailbox.h"
+#include "gateway/quota.h"
 #include "src/rules.h"
 
 struct rd_events;
@@ -74,6 +75,8 @@ void rd_events_metrics(const struct rd_events *events, struct rd_buf *out,
 		       void (*fn)(struct rd_buf *out, const char *name,
 				  const char *help, uint64_t value));
 
+/* How many new channels clients may make; NULL: as many as they want. */
+struct rd_quota *rd_events_quota(const struct rd_events *events);
 const struct rd_rules *rd_events_rules(const struct rd_events *events);
 /* Who decides on a deed in a channel. */
 enum rd_who rd_events_who(const struct rd_events *events, enum rd_deed deed,

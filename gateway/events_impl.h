@@ -16,6 +16,7 @@ struct rd_events {
 	char *name;             /* owned: of this gateway's mailbox */
 	struct rd_rules *rules; /* owned, as all below */
 	struct rd_askers *askers;
+	struct rd_quota *quota; /* NULL: there is no limit */
 	struct rd_asks *asks;
 	struct rd_mailbox *mailbox; /* NULL where no handler is asked */
 	struct rd_stale *stale;     /* the same */

@@ -72,8 +72,8 @@ struct rd_address; /* one that connections come from */
 #define RD_ADDRESS_KEY 9
 
 /* What an address counts by: of IPv6 its first 64 bits, which one household
- * has.  False for loopback, and for what is neither IPv4 nor IPv6: these are
- * not to be counted. */
+ * has; all zero where it is neither IPv4 nor IPv6.  False for that and for
+ * loopback: these are not to be counted where connections are. */
 bool rd_address_key(unsigned char key_out[RD_ADDRESS_KEY],
 		    const struct sockaddr *peer);
 

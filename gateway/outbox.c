@@ -2,25 +2,32 @@
 /*
  * outbox.c -- what one client publishes, on its way into Redis; see outbox.h.
  *
- * Where a handler decides, the messages of one channel stand in a line.
- * Handlers may answer in any order; whoever is answered waits until all before
- * it have been, and then goes to Redis, or back to its client.  A line lives
- * as long as somebody stands in it, also without its client.
+ * Where a handler decides, or Redis is asked whether the channel is new, the
+ * messages of one channel stand in a line.  Handlers may answer in any order;
+ * whoever is answered waits until all before it have been, and then goes to
+ * Redis, or back to its client.  A line lives as long as somebody stands in it,
+ * also without its client.
+ *
+ * Whether a channel is new must be known before anything is stored.  What the
+ * publisher knows costs nothing; for the first message of a channel to come by
+ * this gateway it is one question to Redis.
  */
 #include "gateway/outbox.h"
 #include "src/clock.h"
 #include "src/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define COUNT_MAX 1000
 #define BYTES_MAX (1 << 20)
 
-/* The messages of one client to one channel that a handler decides on. */
+/* The messages of one client to one channel that wait for a decision. */
 struct line {
 	struct rd_map_node node;        /* of the outbox's lines, by channel */
 	struct rd_outbox *outbox;       /* borrowed; NULL once it has ended */
 	struct rd_publisher *publisher; /* borrowed */
+	struct rd_quota *quota;         /* borrowed; NULL: no limit */
 	struct rd_list parcels;         /* in the order in which they came */
 	struct rd_buf channel;          /* owned */
 };
@@ -34,12 +41,16 @@ struct parcel {
 	struct rd_list place;        /* there */
 	struct line *line;           /* borrowed */
 	struct rd_ask *ask;          /* under way; NULL: answered */
+	bool finding;                /* Redis is asked for the channel */
+	bool may_open;               /* it may make a new channel */
 	enum rd_fault fault;         /* of the answer */
+	uint64_t after_ms;           /* of a fault: when to try again */
 	enum rd_encoding encoding;   /* of payload */
 	bool typed;                  /* it has a type */
 	struct rd_buf payload, type; /* owned */
 	char *from;                  /* owned: its publisher, or NULL */
-	struct rd_buf why;           /* owned; of the fault */
+	unsigned char address[RD_ADDRESS_KEY]; /* the same */
+	struct rd_buf why;                     /* owned; of the fault */
 };
 
 void rd_outbox_init(struct rd_outbox *o, struct rd_publisher *publisher,
@@ -151,6 +162,7 @@ static struct parcel *parcel_new(struct rd_outbox *o, size_t bytes,
 	p->outbox = o;
 	p->tag = tag;
 	p->bytes = bytes;
+	p->fault = RD_FAULT_NONE;
 	rd_list_init(&p->place);
 	rd_list_init(&p->link);
 	rd_list_push(&o->pending, &p->link);
@@ -178,7 +190,7 @@ static void parcel_free(struct parcel *p)
 static void parcel_finish(struct parcel *p, enum rd_fault fault,
 			  struct rd_id offset, const char *why)
 {
-	const struct rd_outcome outcome = {fault, why, offset};
+	const struct rd_outcome outcome = {fault, why, offset, p->after_ms};
 	struct rd_outbox *o = p->outbox;
 	uint64_t tag = p->tag;
 	struct rd_buf text = p->why; /* why may stand in it */
@@ -203,7 +215,7 @@ static void on_published(void *arg, int err, struct rd_id offset,
 		parcel_finish(arg, RD_FAULT_UNAVAILABLE, RD_ID_ZERO, why);
 }
 
-/* ---- those that handlers decide on ---- */
+/* ---- those that wait in a line ---- */
 
 static struct line *line_get(struct rd_outbox *o, struct rd_slice channel)
 {
@@ -215,6 +227,7 @@ static struct line *line_get(struct rd_outbox *o, struct rd_slice channel)
 	line = rd_new(struct line);
 	line->outbox = o;
 	line->publisher = o->publisher;
+	line->quota = rd_events_quota(o->socket->events);
 	rd_list_init(&line->parcels);
 	rd_buf_addslice(&line->channel, channel);
 	rd_map_put(&o->lines, &line->node, rd_buf_slice(&line->channel));
@@ -231,8 +244,36 @@ static void line_free_if_empty(struct line *line)
 	free(line);
 }
 
-static void parcel_store(struct parcel *p, const struct line *line)
+static void line_move(struct line *line);
+
+/* The channel is there, or would be new. */
+static void on_found(void *arg, int err)
 {
+	struct parcel *p = arg;
+	struct rd_maker maker = {.from = p->from};
+
+	p->finding = false;
+	p->may_open = err == RD_OK;
+	if (err == RD_ENOTFOUND) {
+		memcpy(maker.address, p->address, RD_ADDRESS_KEY);
+		p->after_ms = rd_quota_take(p->line->quota, &maker);
+		p->may_open = p->after_ms == 0;
+	}
+	if (err == RD_ENOTFOUND && !p->may_open) {
+		p->fault = RD_FAULT_RATE;
+		rd_buf_adds(&p->why, "more new channels than channel-rate and "
+				     "channel-quota allow");
+	} else if (!p->may_open) {
+		p->fault = RD_FAULT_UNAVAILABLE;
+		rd_buf_adds(&p->why, "Redis does not answer");
+	}
+	line_move(p->line);
+}
+
+/* RD_OK where it is on its way; RD_ENOTFOUND where Redis is asked first. */
+static int parcel_publish(struct parcel *p, const struct line *line)
+{
+	const struct rd_slice channel = rd_buf_slice(&line->channel);
 	const struct rd_message msg = {
 	    .encoding = p->encoding,
 	    .payload = rd_buf_slice(&p->payload),
@@ -240,16 +281,17 @@ static void parcel_store(struct parcel *p, const struct line *line)
 		p->typed ? rd_buf_slice(&p->type) : (struct rd_slice){NULL, 0},
 	    .from = sender(p->from),
 	};
-	const char *why;
-	int err =
-	    rd_publisher_send(line->publisher, rd_buf_slice(&line->channel),
-			      &msg, on_published, p);
+	int err;
 
-	if (err != RD_OK) {
-		enum rd_fault fault = rd_fault_of(err, &why);
-
-		parcel_finish(p, fault, RD_ID_ZERO, why);
-	}
+	if (p->may_open || line->quota == NULL)
+		return rd_publisher_send(line->publisher, channel, &msg,
+					 on_published, p);
+	err = rd_publisher_add(line->publisher, channel, &msg, on_published, p);
+	if (err != RD_ENOTFOUND)
+		return err;
+	err = rd_publisher_find(line->publisher, channel, on_found, p);
+	p->finding = err == RD_OK;
+	return p->finding ? RD_ENOTFOUND : err;
 }
 
 /* Whoever is answered and has nobody before it goes on. */
@@ -258,15 +300,20 @@ static void line_move(struct line *line)
 	while (!rd_list_empty(&line->parcels)) {
 		struct parcel *p =
 		    rd_list_item(line->parcels.next, struct parcel, place);
+		const char *why = rd_buf_text(&p->why);
+		int err = RD_OK;
 
-		if (p->ask != NULL)
+		if (p->ask != NULL || p->finding)
+			break;
+		if (p->fault == RD_FAULT_NONE)
+			err = parcel_publish(p, line);
+		if (err == RD_ENOTFOUND)
 			break;
 		rd_list_remove(&p->place);
-		if (p->fault == RD_FAULT_NONE)
-			parcel_store(p, line);
-		else
-			parcel_finish(p, p->fault, RD_ID_ZERO,
-				      rd_buf_text(&p->why));
+		if (err != RD_OK)
+			p->fault = rd_fault_of(err, &why);
+		if (p->fault != RD_FAULT_NONE)
+			parcel_finish(p, p->fault, RD_ID_ZERO, why);
 	}
 	line_free_if_empty(line);
 }
@@ -296,6 +343,21 @@ static void on_answer(void *arg, const struct rd_answer *answer)
 	line_move(p->line);
 }
 
+/* Behind all others of its channel, with all that must be known of its client
+ * when that has gone. */
+static void parcel_queue(struct parcel *p, struct rd_slice channel,
+			 const struct rd_message *msg)
+{
+	const struct rd_socket *socket = p->outbox->socket;
+
+	p->line = line_get(p->outbox, channel);
+	rd_list_push(&p->line->parcels, &p->place);
+	parcel_keep(p, msg);
+	if (socket->from != NULL)
+		p->from = rd_strdup(socket->from);
+	(void)rd_conn_address_key(socket->conn, p->address);
+}
+
 static enum rd_fault send_asked(struct rd_outbox *o, struct rd_slice channel,
 				const struct rd_message *msg, uint64_t tag,
 				const char **why_out)
@@ -310,32 +372,43 @@ static enum rd_fault send_asked(struct rd_outbox *o, struct rd_slice channel,
 		parcel_free(p);
 		return fault;
 	}
-	p->line = line_get(o, channel);
-	rd_list_push(&p->line->parcels, &p->place);
-	parcel_keep(p, msg);
-	if (o->socket->from != NULL)
-		p->from = rd_strdup(o->socket->from);
+	parcel_queue(p, channel, msg);
 	return RD_FAULT_NONE;
 }
 
 /* ---- all of them ---- */
+
+/* RD_ENOTFOUND where it must wait in a line. */
+static int publish_now(struct rd_outbox *o, struct rd_slice channel,
+		       const struct rd_message *msg, struct parcel *p)
+{
+	struct rd_message signed_msg = *msg;
+
+	signed_msg.from = sender(o->socket->from);
+	if (rd_events_quota(o->socket->events) == NULL)
+		return rd_publisher_send(o->publisher, channel, &signed_msg,
+					 on_published, p);
+	if (o->lines.count > 0 && rd_map_get(&o->lines, channel) != NULL)
+		return RD_ENOTFOUND;
+	return rd_publisher_add(o->publisher, channel, &signed_msg,
+				on_published, p);
+}
 
 static enum rd_fault send_now(struct rd_outbox *o, struct rd_slice channel,
 			      const struct rd_message *msg, uint64_t tag,
 			      const char **why_out)
 {
 	struct parcel *p = parcel_new(o, msg->payload.len, tag);
-	struct rd_message signed_msg = *msg;
-	int err;
+	int err = publish_now(o, channel, msg, p);
 
-	signed_msg.from = sender(o->socket->from);
-	err = rd_publisher_send(o->publisher, channel, &signed_msg,
-				on_published, p);
-
-	if (err == RD_OK)
-		return RD_FAULT_NONE;
-	parcel_free(p);
-	return rd_fault_of(err, why_out);
+	if (err == RD_ENOTFOUND) {
+		parcel_queue(p, channel, msg);
+		line_move(p->line);
+	} else if (err != RD_OK) {
+		parcel_free(p);
+		return rd_fault_of(err, why_out);
+	}
+	return RD_FAULT_NONE;
 }
 
 enum rd_fault rd_outbox_send(struct rd_outbox *o, struct rd_slice channel,

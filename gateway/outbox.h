@@ -2,7 +2,8 @@
 /*
  * outbox.h -- what one client publishes, on its way into Redis.
  *
- * Where a rule says so, a handler is asked first, and may change the message.
+ * Where a rule says so, a handler is asked first, and may change the message;
+ * where the channel would be new, there must be room for it (quota.h).
  * What a client publishes to one channel is stored in the order in which it
  * came, however long a handler takes for each.
  *
@@ -23,6 +24,7 @@ struct rd_outcome {
 	enum rd_fault fault; /* RD_FAULT_NONE: it is stored */
 	const char *why;     /* a sentence, where there is a fault */
 	struct rd_id offset; /* where there is none */
+	uint64_t after_ms;   /* of RD_FAULT_RATE: when to try again */
 };
 
 /* tag: as given. */
@@ -35,11 +37,11 @@ struct rd_outbox {
 	const struct rd_config *cfg;    /* borrowed */
 	rd_outbox_fn *fn;
 	void *arg;
-	struct rd_list pending;  /* messages under way */
-	struct rd_map lines;     /* by channel: those that handlers decide on */
-	size_t count;            /* of messages under way */
-	size_t bytes;            /* of their payloads */
-	struct rd_bucket pace;   /* all that it publishes */
+	struct rd_list pending; /* messages under way */
+	struct rd_map lines;    /* by channel: those that wait for a decision */
+	size_t count;           /* of messages under way */
+	size_t bytes;           /* of their payloads */
+	struct rd_bucket pace;  /* all that it publishes */
 	struct rd_bucket *paces; /* owned: what falls under each rule with a
 				  * rate; NULL: nothing has */
 };

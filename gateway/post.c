@@ -74,6 +74,8 @@ static int status_of(enum rd_fault fault)
 		return 403;
 	case RD_FAULT_UNKNOWN:
 		return 500;
+	case RD_FAULT_RATE:
+		return 429;
 	default:
 		return rd_fault_retry(fault) ? 503 : 400;
 	}

@@ -159,12 +159,11 @@ static void do_unsubscribe(struct rd_session *s, const struct rd_request *req)
 }
 
 static void refuse_pace(struct rd_session *s, const struct rd_request *req,
-			uint64_t after_ms)
+			const char *why, uint64_t after_ms)
 {
-	rd_sessions_count_limit(s->sessions);
 	s->sessions->counters.refused++;
-	rd_frame_error(rd_session_out(s), s->codec, req, RD_FAULT_RATE,
-		       "more messages a second than are allowed", after_ms);
+	rd_frame_error(rd_session_out(s), s->codec, req, RD_FAULT_RATE, why,
+		       after_ms);
 	rd_session_send(s);
 }
 
@@ -177,7 +176,9 @@ static void do_publish(struct rd_session *s, const struct rd_request *req)
 
 	if (after_ms > 0) {
 		rd_session_charge(s, 1);
-		refuse_pace(s, req, after_ms);
+		rd_sessions_count_limit(s->sessions);
+		refuse_pace(s, req, "more messages a second than are allowed",
+			    after_ms);
 		return;
 	}
 	fault = rd_outbox_send(outbox, req->channel, &req->message,
@@ -337,7 +338,9 @@ static void on_published(void *arg, uint64_t tag,
 	struct rd_request req = rd_request_of(tag);
 
 	rd_sessions_count_publish(s->sessions, outcome->fault == RD_FAULT_NONE);
-	if (outcome->fault != RD_FAULT_NONE) {
+	if (outcome->fault == RD_FAULT_RATE) {
+		refuse_pace(s, &req, outcome->why, outcome->after_ms);
+	} else if (outcome->fault != RD_FAULT_NONE) {
 		rd_session_refuse(s, &req, outcome->fault, outcome->why);
 	} else if (req.has_id) {
 		rd_frame_published(rd_session_out(s), s->codec, req.id,

@@ -105,11 +105,10 @@ static size_t make_words(struct rd_publisher *p, struct rd_slice channel,
 	return n;
 }
 
-int rd_publisher_send(struct rd_publisher *p, struct rd_slice channel,
-		      const struct rd_message *msg, rd_published_fn *fn,
-		      void *arg)
+static int publish(struct rd_publisher *p, struct publisher_known *k,
+		   struct rd_slice channel, const struct rd_message *msg,
+		   rd_published_fn *fn, void *arg)
 {
-	struct publisher_known *k = publisher_known_use(p, channel);
 	struct publisher_request *r;
 	size_t word_count;
 	int err = publisher_known_admit(p, k);
@@ -126,6 +125,57 @@ int rd_publisher_send(struct rd_publisher *p, struct rd_slice channel,
 		publisher_request_free(r);
 	else
 		publisher_known_admitted(p, k);
+	return err;
+}
+
+int rd_publisher_send(struct rd_publisher *p, struct rd_slice channel,
+		      const struct rd_message *msg, rd_published_fn *fn,
+		      void *arg)
+{
+	struct publisher_known *k = publisher_known_use(p, channel);
+
+	k->there = true;
+	return publish(p, k, channel, msg, fn, arg);
+}
+
+int rd_publisher_add(struct rd_publisher *p, struct rd_slice channel,
+		     const struct rd_message *msg, rd_published_fn *fn,
+		     void *arg)
+{
+	struct publisher_known *k = publisher_known_get(p, channel);
+
+	if (k == NULL || !k->there)
+		return RD_ENOTFOUND;
+	rd_list_remove(&k->link);
+	rd_list_push(&p->order, &k->link);
+	return publish(p, k, channel, msg, fn, arg);
+}
+
+static void on_found(void *arg, int err, const struct rd_reply *reply)
+{
+	struct publisher_request *r = arg;
+	rd_found_fn *fn = r->found;
+	void *fn_arg = r->arg;
+
+	publisher_request_free(r);
+	if (err == RD_OK && rd_reply_int(reply, 0) == 0)
+		err = RD_ENOTFOUND;
+	fn(fn_arg, err);
+}
+
+int rd_publisher_find(struct rd_publisher *p, struct rd_slice channel,
+		      rd_found_fn *fn, void *arg)
+{
+	struct publisher_request *r = publisher_request_new(p);
+	int err;
+
+	r->found = fn;
+	r->arg = arg;
+	rd_key_channel(&p->key, p->prefix, channel);
+	err = rd_redis_call(p->link, on_found, r, "EXISTS %b",
+			    rd_buf_data(&p->key), p->key.len);
+	if (err != RD_OK)
+		publisher_request_free(r);
 	return err;
 }
 

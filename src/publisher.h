@@ -67,6 +67,20 @@ RD_MUST_CHECK int rd_publisher_send(struct rd_publisher *p,
 				    struct rd_slice channel,
 				    const struct rd_message *msg,
 				    rd_published_fn *fn, void *arg);
+/* The same into a channel that is there, as far as this publisher knows; else
+ * RD_ENOTFOUND, and rd_publisher_find() tells. */
+RD_MUST_CHECK int rd_publisher_add(struct rd_publisher *p,
+				   struct rd_slice channel,
+				   const struct rd_message *msg,
+				   rd_published_fn *fn, void *arg);
+/* err: RD_OK: it is there; RD_ENOTFOUND: it would be new; else as
+ * rd_redis_send() calls back. */
+typedef void rd_found_fn(void *arg, int err);
+/* Asks Redis whether there is such a channel (EXISTS).  Errors as
+ * rd_redis_send(); then fn is not called. */
+RD_MUST_CHECK int rd_publisher_find(struct rd_publisher *p,
+				    struct rd_slice channel, rd_found_fn *fn,
+				    void *arg);
 /* The same delay_ms from now; until then the message is in no channel.  The
  * keeper publishes it (keeper.h). */
 RD_MUST_CHECK int rd_publisher_later(struct rd_publisher *p,

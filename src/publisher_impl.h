@@ -16,6 +16,7 @@ struct publisher_known {
 	bool told;               /* ZADD was sent, and has not failed */
 	unsigned session;        /* of the link, when it was */
 	bool unsure;             /* it may have been lost: announce anyway */
+	bool there;              /* it has been published to, or was found */
 	bool full;               /* a team holds as much as is allowed */
 	uint64_t told_ms;        /* when it was told; 0 where none expire */
 	uint64_t asked_ms;       /* when it was trimmed; 0: not yet */
@@ -31,6 +32,7 @@ struct publisher_request {
 	rd_published_fn *fn; /* of a message; NULL allowed */
 	rd_delayed_fn *late; /* of a delayed one; NULL allowed */
 	rd_fn *looked;       /* of a look; NULL: of none */
+	rd_found_fn *found;  /* of a search; NULL: of none */
 	void *arg;
 	/* Of ZADD and trims: the channel; on the heap, because few are. */
 	char *channel; /* owned */
@@ -61,6 +63,12 @@ struct rd_publisher {
 struct publisher_request *publisher_request_new(struct rd_publisher *p);
 void publisher_request_free(struct publisher_request *r);
 
+/* The channel's record; NULL where there is none. */
+struct publisher_known *publisher_known_get(struct rd_publisher *p,
+					    struct rd_slice channel);
+/* A request that remembers its channel. */
+struct publisher_request *publisher_request_of(struct rd_publisher *p,
+					       struct rd_slice channel);
 /* The channel's record, made where there is none, and used just now. */
 struct publisher_known *publisher_known_use(struct rd_publisher *p,
 					    struct rd_slice channel);

@@ -56,8 +56,8 @@ static bool is_over(uint64_t *last_ms, uint64_t each_ms)
 	return true;
 }
 
-static struct publisher_request *request_of(struct rd_publisher *p,
-					    struct rd_slice channel)
+struct publisher_request *publisher_request_of(struct rd_publisher *p,
+					       struct rd_slice channel)
 {
 	struct publisher_request *r = publisher_request_new(p);
 
@@ -66,8 +66,8 @@ static struct publisher_request *request_of(struct rd_publisher *p,
 	return r;
 }
 
-static struct publisher_known *known_get(struct rd_publisher *p,
-					 struct rd_slice channel)
+struct publisher_known *publisher_known_get(struct rd_publisher *p,
+					    struct rd_slice channel)
 {
 	struct rd_map_node *node = rd_map_get(&p->known, channel);
 
@@ -85,7 +85,7 @@ static void known_drop(struct rd_publisher *p, struct publisher_known *k)
 struct publisher_known *publisher_known_use(struct rd_publisher *p,
 					    struct rd_slice channel)
 {
-	struct publisher_known *k = known_get(p, channel);
+	struct publisher_known *k = publisher_known_get(p, channel);
 
 	if (k == NULL) {
 		if (p->known.count >= KNOWN_MAX)
@@ -118,7 +118,7 @@ static void on_known(void *arg, int err, const struct rd_reply *reply)
 	struct publisher_request *r = arg;
 	struct rd_publisher *p = r->owner;
 	struct rd_slice channel = {r->channel, r->len};
-	struct publisher_known *k = known_get(p, channel);
+	struct publisher_known *k = publisher_known_get(p, channel);
 
 	if (err != RD_OK) {
 		if (err == RD_EREDIS)
@@ -145,7 +145,7 @@ int publisher_known_tell(struct rd_publisher *p, struct publisher_known *k)
 	if (k->told && k->session == p->session &&
 	    (p->tell_each_ms == 0 || !is_over(&k->told_ms, p->tell_each_ms)))
 		return RD_OK;
-	r = request_of(p, k->node.key);
+	r = publisher_request_of(p, k->node.key);
 	rd_key_global(&p->key, p->prefix, "channels");
 	err =
 	    rd_redis_call(p->link, on_known, r, "ZADD %b NX 0 %b",
@@ -181,7 +181,7 @@ static void on_trim(void *arg, int err, const struct rd_reply *reply)
 	struct publisher_request *r = arg;
 	struct rd_publisher *p = r->owner;
 	struct rd_slice channel = {r->channel, r->len};
-	struct publisher_known *k = known_get(p, channel);
+	struct publisher_known *k = publisher_known_get(p, channel);
 	rd_fn *looked = r->looked;
 	void *looked_arg = r->arg;
 	struct rd_trimmed trimmed;
@@ -202,7 +202,7 @@ static void on_trim(void *arg, int err, const struct rd_reply *reply)
 int publisher_known_trim(struct rd_publisher *p, struct publisher_known *k,
 			 rd_fn *looked, void *arg)
 {
-	struct publisher_request *r = request_of(p, k->node.key);
+	struct publisher_request *r = publisher_request_of(p, k->node.key);
 	int err;
 
 	r->looked = looked;

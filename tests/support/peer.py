@@ -139,13 +139,16 @@ def handshake(path="/", host="localhost", protocol=None, origin=None,
     return ("\r\n".join(lines) + "\r\n\r\n").encode(), key
 
 
-def connect(port, host="127.0.0.1", tls=None, timeout=PATIENCE, rcvbuf=None):
+def connect(port, host="127.0.0.1", tls=None, timeout=PATIENCE, rcvbuf=None,
+            source=None):
     """A connected socket."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if rcvbuf:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        if source:
+            sock.bind((source, 0))
         sock.settimeout(timeout)
         sock.connect((host, port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -177,7 +180,8 @@ class Peer:
     Refused is raised where the answer is not 101."""
 
     def __init__(self, port, path="/", host="127.0.0.1", tls=None, early=b"",
-                 timeout=PATIENCE, rcvbuf=None, offer=None, **shake):
+                 timeout=PATIENCE, rcvbuf=None, offer=None, source=None,
+                 **shake):
         self.timeout = timeout
         self.buf = bytearray()
         self.frames = []        # parsed, not yet taken
@@ -191,7 +195,7 @@ class Peer:
         self.extension = None   # the gateway's answer
         self.window = 15        # bits, of what the gateway compresses
         self.compressed = 0     # messages that came so
-        self.sock = connect(port, host, tls, timeout, rcvbuf)
+        self.sock = connect(port, host, tls, timeout, rcvbuf, source)
         try:
             self._shake(path, shake.pop("name", f"{host}:{port}"), early, shake)
         except BaseException:
