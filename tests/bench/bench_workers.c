@@ -7,6 +7,8 @@
  *
  *	named	  500,000 messages of one channel, beside a plain C loop on the
  *		  same stream (plain.h), with 1 and with 4 workers
+ *	short	  2,500,000 messages like {"n":7}, with 1 worker, and with
+ *		  `batch` at 100 and at 1,000
  *	backlog	  1,000,000 messages in 10, and in 10,000 channels of a pattern
  *	paced	  2,000 messages a second over 10, and over 10,000 channels
  *	idle	  8 workers, 10,000 quiet channels: what Redis pays for them
@@ -28,17 +30,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BYTES     100
-#define CHUNK     500 /* commands sent together */
-#define NAMED     500000
-#define ROUNDS    3
-#define BACKLOG   1000000
-#define RATE      2000 /* messages a second */
-#define PACED_S   20
-#define IDLE_S    20
-#define SETTLE_S  3
-#define PATIENCE  300 /* seconds until something has failed */
-#define TAKEOVERS 10
+#define BYTES      100
+#define CHUNK      500 /* commands sent together */
+#define NAMED      500000
+#define SHORT      2500000
+#define ROUNDS     3
+#define SHORT_RUNS 9
+#define BACKLOG    1000000
+#define RATE       2000 /* messages a second */
+#define PACED_S    20
+#define IDLE_S     20
+#define SETTLE_S   3
+#define PATIENCE   300 /* seconds until something has failed */
+#define TAKEOVERS  10
 
 static struct test_redis redis;
 static const char *program, *handler;
@@ -150,54 +154,62 @@ static void start(struct fleet *f, const char *team, const char *consume,
 	fleet_start(f, &plan, &redis, NULL);
 }
 
-/* ---- named: beside the plain loop --------------------------------------- */
+/* ---- a named channel beside the plain loop ------------------------------ */
 
-static double plain_round(int readers, int round)
+/* What waits in the channel, and what reads it. */
+struct lot {
+	const char *cell;
+	int messages;
+	int workers; /* or readers of the plain loop */
+	int batch;   /* of each worker */
+	int round;
+};
+
+static void print_rate(const struct lot *lot, const char *how, double messages,
+		       double wall, double server, double cpu)
+{
+	printf("cell=%s how=%s workers=%d batch=%d round=%d messages=%.0f "
+	       "msg_per_s=%.0f redis_us_per_msg=%.2f worker_us_per_msg=%.2f\n",
+	       lot->cell, how, lot->workers, lot->batch, lot->round, messages,
+	       messages / wall, server * 1e6 / messages, cpu * 1e6 / messages);
+	fflush(stdout);
+}
+
+static double plain_round(const struct lot *lot)
 {
 	double server = cpu_of(redis.pid);
 	struct plain p;
-	char group[32];
 
-	snprintf(group, sizeof(group), "plain-%d-%d", readers, round);
-	plain_read(&redis, "rd:ch:named", group, readers, &p);
+	plain_read(&redis, "rd:ch:named", "plain", lot->workers, &p);
 	server = cpu_of(redis.pid) - server;
-	printf("cell=named how=plain readers=%d round=%d messages=%d "
-	       "msg_per_s=%.0f redis_us_per_msg=%.2f reader_us_per_msg=%.2f\n",
-	       readers, round, NAMED, NAMED / p.wall, server * 1e6 / NAMED,
-	       p.cpu * 1e6 / NAMED);
-	test_do(&redis, "XGROUP DESTROY rd:ch:named %s", group);
-	return NAMED / p.wall;
+	print_rate(lot, "plain", lot->messages, p.wall, server, p.cpu);
+	test_do(&redis, "XGROUP DESTROY rd:ch:named plain");
+	return lot->messages / p.wall;
 }
 
 /* From the first message that is handled: starting is not measured. */
-static double worker_round(int workers, int round)
+static double worker_round(const struct lot *lot)
 {
-	double server, cpu, wall, rate, n;
+	double server, cpu, wall, n;
+	struct fleet_plan plan = plan_of("team", "named", lot->workers);
 	struct fleet f;
-	char team[32];
 
-	snprintf(team, sizeof(team), "team-%d-%d", workers, round);
-	start(&f, team, "named", workers);
+	plan.batch = lot->batch;
+	fleet_start(&f, &plan, &redis, NULL);
 	wait_handled(&f, 1);
-	n = (double)(NAMED - f.board->handled);
+	n = (double)lot->messages - (double)f.board->handled;
 	server = cpu_of(redis.pid);
 	cpu = fleet_cpu(&f);
 	wall = now();
-	wait_handled(&f, NAMED);
-	wait_acked("named", team);
+	wait_handled(&f, (uint64_t)lot->messages);
+	wait_acked("named", "team");
 	wall = now() - wall;
 	server = cpu_of(redis.pid) - server;
 	cpu = fleet_cpu(&f) - cpu;
-	rate = n / wall;
-	printf("cell=named how=workers workers=%d round=%d messages=%.0f "
-	       "handled=%llu msg_per_s=%.0f redis_us_per_msg=%.2f "
-	       "worker_us_per_msg=%.2f\n",
-	       workers, round, n, (unsigned long long)f.board->handled, rate,
-	       server * 1e6 / n, cpu * 1e6 / n);
-	fflush(stdout);
+	print_rate(lot, "workers", n, wall, server, cpu);
 	fleet_stop(&f);
-	test_do(&redis, "XGROUP DESTROY rd:ch:named %s", team);
-	return rate;
+	test_do(&redis, "XGROUP DESTROY rd:ch:named team");
+	return n / wall;
 }
 
 static void run_named(void)
@@ -209,9 +221,11 @@ static void run_named(void)
 	fill(1, NAMED);
 	for (int round = 0; round < ROUNDS; round++)
 		for (int i = 0; i < 2; i++) {
-			double plain = plain_round(workers[i], round);
+			struct lot lot = {"named", NAMED, workers[i], 100,
+					  round};
+			double plain = plain_round(&lot);
 
-			rate[i][round] = worker_round(workers[i], round);
+			rate[i][round] = worker_round(&lot);
 			ratio[i][round] = rate[i][round] / plain;
 		}
 	one = part_of(rate[0], ROUNDS, 0.5);
@@ -219,6 +233,38 @@ static void run_named(void)
 	printf("cell=named ratio_1=%.2f ratio_4=%.2f four_to_one=%.2f\n",
 	       part_of(ratio[0], ROUNDS, 0.5), part_of(ratio[1], ROUNDS, 0.5),
 	       four / one);
+}
+
+static void fill_short(void)
+{
+	for (int i = 0; i < SHORT; i++) {
+		redisAppendCommand(redis.admin,
+				   "XADD rd:ch:named * json {\"n\":%d}", i);
+		if (i % CHUNK == CHUNK - 1)
+			take_answers(CHUNK);
+	}
+}
+
+static void run_short(void)
+{
+	static const int batch[] = {100, 1000};
+	double ratio[2][SHORT_RUNS];
+
+	make_known(1);
+	fill_short();
+	for (int round = 0; round < SHORT_RUNS; round++)
+		for (int i = 0; i < 2; i++) {
+			struct lot lot = {"short", SHORT, 1, batch[i], round};
+			double plain = plain_round(&lot);
+
+			ratio[i][round] = worker_round(&lot) / plain;
+		}
+	for (int i = 0; i < 2; i++) {
+		double median = part_of(ratio[i], SHORT_RUNS, 0.5);
+
+		printf("cell=short batch=%d ratio=%.2f least=%.2f most=%.2f\n",
+		       batch[i], median, ratio[i][0], ratio[i][SHORT_RUNS - 1]);
+	}
 }
 
 /* ---- backlog: few channels beside many ---------------------------------- */
@@ -508,8 +554,9 @@ static const struct cell {
 	const char *name;
 	void (*run)(void);
 } cells[] = {
-    {"named", run_named}, {"backlog", run_backlog}, {"paced", run_paced},
-    {"idle", run_idle},   {"latency", run_latency}, {"takeover", run_takeover},
+    {"named", run_named},       {"short", run_short}, {"backlog", run_backlog},
+    {"paced", run_paced},       {"idle", run_idle},   {"latency", run_latency},
+    {"takeover", run_takeover},
 };
 
 static bool wanted(const char *name, int argc, char **argv)

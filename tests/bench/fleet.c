@@ -33,7 +33,7 @@ static void exec_supervisor(const struct fleet *f,
 			    const struct fleet_plan *plan,
 			    const struct test_redis *redis)
 {
-	char targets[128], handler[4096], workers[16], log[80];
+	char targets[128], handler[4096], workers[16], batch[16], log[80];
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -41,6 +41,8 @@ static void exec_supervisor(const struct fleet *f,
 	snprintf(handler, sizeof(handler), "%s:%s", plan->handler,
 		 f->board_path);
 	snprintf(workers, sizeof(workers), "%d", plan->workers);
+	snprintf(batch, sizeof(batch), "%d",
+		 plan->batch > 0 ? plan->batch : 100);
 	snprintf(log, sizeof(log), "%s/log", f->dir);
 	fd = open(log, O_WRONLY | O_CREAT, 0600);
 	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
@@ -49,7 +51,7 @@ static void exec_supervisor(const struct fleet *f,
 	      "--workers", workers, "--targets", targets, "--data-dir", f->dir,
 	      "--team", plan->team, "--consume", plan->consume, "--lease",
 	      plan->lease, "--handler", handler, "--maxlen", "1000000000",
-	      "--backlog-limit", "0", (char *)NULL);
+	      "--backlog-limit", "0", "--batch", batch, (char *)NULL);
 	die(plan->program);
 }
 

@@ -28,6 +28,7 @@ struct fleet_plan {
 	const char *consume;
 	const char *lease;
 	int workers;
+	int batch; /* 0: the default */
 };
 
 /* board: of another fleet, to share it; NULL: a new one.  Returns when all of
