@@ -52,6 +52,7 @@ struct thread {
 	uint64_t since_us; /* when they were started */
 	uint64_t bell_us;  /* when the bell was rung last */
 	bool rung;         /* it was, and the loop has not looked yet */
+	bool idle;         /* the thread waits for ready */
 	bool stop;         /* the thread ends */
 	bool stuck;        /* what runs never comes back */
 
@@ -81,16 +82,21 @@ static void append(struct rd_list *to, struct rd_list *from)
 
 /* The thread's side; the mutex is held but where it says otherwise. */
 
-static void ring(struct thread *t)
+/* Lets go of the mutex meanwhile: whoever is woken by it wants it.  False:
+ * there is nothing to ring for. */
+static bool ring(struct thread *t)
 {
 	const uint64_t one = 1;
 
 	if (t->rung || rd_list_empty(&t->done))
-		return;
+		return false;
 	t->rung = true;
+	pthread_mutex_unlock(&t->mutex);
 	/* It cannot fail: the counter is emptied long before it is full. */
 	if (write(t->bell, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		abort();
+	pthread_mutex_lock(&t->mutex);
+	return true;
 }
 
 /* The next work whose gate is open, or NULL; those before it go back. */
@@ -136,17 +142,20 @@ static bool next(struct thread *t)
 	bool waited = false;
 
 	while (!t->stop && take(t) == 0) {
-		ring(t);
-		pthread_cond_wait(&t->ready, &t->mutex);
 		waited = true;
+		if (ring(t))
+			continue; /* there may be more by now */
+		t->idle = true;
+		pthread_cond_wait(&t->ready, &t->mutex);
+		t->idle = false;
 	}
 	if (t->stop)
 		return false;
 	if (waited || t->since_us == 0)
 		t->since_us = rd_clock_us();
 	if (t->since_us - t->bell_us > HURRY_US) {
-		ring(t);
 		t->bell_us = t->since_us;
+		(void)ring(t);
 	}
 	return true;
 }
@@ -262,11 +271,15 @@ static void look(void *arg)
 static void cross_over(void *arg)
 {
 	struct thread *t = arg;
+	bool idle;
 
 	pthread_mutex_lock(&t->mutex);
 	append(&t->todo, &t->fresh);
-	pthread_cond_signal(&t->ready);
+	idle = t->idle;
 	pthread_mutex_unlock(&t->mutex);
+	/* Behind the mutex, which is the first thing that it wants. */
+	if (idle)
+		pthread_cond_signal(&t->ready);
 }
 
 static void thread_give(struct rd_runner *runner, struct rd_work *work)
