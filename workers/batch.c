@@ -39,32 +39,39 @@ void rd_batch_clear(struct rd_batch *b)
 	b->targets = NULL;
 	b->first = b->last = RD_ID_ZERO;
 	b->end = &b->targets;
-	b->count = b->target_count = 0;
-	b->entries = b->effects = b->bytes = b->plain = 0;
+	b->plain.count = b->words.count = b->target_count = 0;
+	b->entries = b->effects = b->bytes = 0;
 }
 
 void rd_batch_fini(struct rd_batch *b)
 {
 	rd_batch_clear(b);
 	rd_buf_fini(&b->text);
-	free(b->words);
+	free(b->plain.items);
+	free(b->words.items);
 	free(b->args);
 	rd_batch_init(b);
 }
 
 bool rd_batch_has_room(const struct rd_batch *b)
 {
-	return b->entries < RD_BATCH_ENTRIES && b->effects < RD_BATCH_EFFECTS &&
+	return b->plain.count < RD_BATCH_PLAIN &&
+	       b->entries < RD_BATCH_ENTRIES && b->effects < RD_BATCH_EFFECTS &&
 	       b->bytes < RD_BATCH_BYTES;
+}
+
+static void push(struct rd_batch_words *w, struct rd_batch_word word)
+{
+	if (w->count == w->cap) {
+		w->cap = w->cap == 0 ? 64 : w->cap * 2;
+		w->items = rd_realloc(w->items, w->cap * sizeof(*w->items));
+	}
+	w->items[w->count++] = word;
 }
 
 static void add_word(struct rd_batch *b, struct rd_batch_word word)
 {
-	if (b->count == b->cap) {
-		b->cap = b->cap == 0 ? 64 : b->cap * 2;
-		b->words = rd_realloc(b->words, b->cap * sizeof(*b->words));
-	}
-	b->words[b->count++] = word;
+	push(&b->words, word);
 	b->bytes += word.len;
 }
 
@@ -185,29 +192,31 @@ bool rd_batch_is_plain(const struct rd_order *order,
 	return order->verb == RD_VERB_DONE && verdict->count == 0;
 }
 
-static void add_id(struct rd_batch *b, struct rd_id id)
+static void add_id(struct rd_batch *b, struct rd_batch_words *to,
+		   struct rd_id id)
 {
+	bool none = b->plain.count == 0 && b->entries == 0;
 	char text[RD_ID_TEXT];
 	size_t at = b->text.len;
 
 	rd_buf_adds(&b->text, rd_id_text(id, text));
-	add_word(b, (struct rd_batch_word){NULL, at, b->text.len - at});
-	if (b->entries == 0 || rd_id_cmp(id, b->first) < 0)
+	push(to, (struct rd_batch_word){NULL, at, b->text.len - at});
+	if (none || rd_id_cmp(id, b->first) < 0)
 		b->first = id;
-	if (b->entries == 0 || rd_id_cmp(id, b->last) > 0)
+	if (none || rd_id_cmp(id, b->last) > 0)
 		b->last = id;
-	b->entries++;
 }
 
 void rd_batch_add(struct rd_batch *b, struct rd_id id, uint64_t deliveries,
 		  const struct rd_order *order,
 		  const struct rd_verdict *verdict, bool hold)
 {
-	add_id(b, id);
 	if (rd_batch_is_plain(order, verdict)) {
-		b->plain++;
+		add_id(b, &b->plain, id);
 		return;
 	}
+	add_id(b, &b->words, id);
+	b->entries++;
 	switch (order->verb) {
 	case RD_VERB_DONE:
 		borrow_text(b, "done");
@@ -229,18 +238,25 @@ void rd_batch_add(struct rd_batch *b, struct rd_id id, uint64_t deliveries,
 	}
 }
 
-/* A number or an id that stands in text from `at` on. */
-static struct rd_slice text_from(const struct rd_batch *b, size_t at)
+static struct rd_slice *put_words(struct rd_slice *to, const char *text,
+				  const struct rd_batch_words *w)
 {
-	return (struct rd_slice){rd_buf_slice(&b->text).data + at,
-				 b->text.len - at};
+	for (size_t i = 0; i < w->count; i++) {
+		const struct rd_batch_word *word = &w->items[i];
+
+		*to++ = (struct rd_slice){word->data != NULL ? word->data
+							     : text + word->at,
+					  word->len};
+	}
+	return to;
 }
 
 const struct rd_slice *rd_batch_args(struct rd_batch *b,
 				     const struct rd_batch_head *head,
 				     size_t *count_out)
 {
-	size_t at[4], kept = b->text.len, n = 0;
+	size_t at[5], kept = b->text.len;
+	struct rd_slice numbers[4], *to;
 	char id[RD_ID_TEXT];
 	const char *text;
 
@@ -249,32 +265,28 @@ const struct rd_slice *rd_batch_args(struct rd_batch *b,
 	at[1] = b->text.len;
 	rd_buf_adds(&b->text, rd_id_text(b->last, id));
 	at[2] = b->text.len;
-	rd_buf_addu(&b->text, b->plain);
+	rd_buf_addu(&b->text, b->plain.count);
 	at[3] = b->text.len;
-	rd_buf_addu(&b->text, b->entries - b->plain);
+	rd_buf_addu(&b->text, b->entries);
+	at[4] = b->text.len;
 	text = rd_buf_slice(&b->text).data;
-	b->args = rd_realloc(b->args, (b->count + HEAD + 1) * sizeof(*b->args));
-	b->args[n++] = head->group;
-	b->args[n++] = head->name;
-	b->args[n++] = head->channel;
-	b->args[n++] = head->fence;
-	b->args[n++] = rd_slice_str(!head->strict    ? "0"
-				    : head->in_order ? "2"
-						     : "1");
-	for (size_t i = 0; i < 3; i++)
-		b->args[n++] =
-		    (struct rd_slice){text + at[i], at[i + 1] - at[i]};
-	for (size_t i = 0; i <= b->count; i++) {
-		if (i == b->plain)
-			b->args[n++] = text_from(b, at[3]);
-		if (i < b->count)
-			b->args[n++] = (struct rd_slice){
-			    b->words[i].data != NULL ? b->words[i].data
-						     : text + b->words[i].at,
-			    b->words[i].len};
-	}
+	for (size_t i = 0; i < 4; i++)
+		numbers[i] = (struct rd_slice){text + at[i], at[i + 1] - at[i]};
+	*count_out = HEAD + b->plain.count + 1 + b->words.count;
+	b->args = rd_realloc(b->args, *count_out * sizeof(*b->args));
+	to = b->args;
+	*to++ = head->group;
+	*to++ = head->name;
+	*to++ = head->channel;
+	*to++ = head->fence;
+	*to++ = rd_slice_str(!head->strict ? "0" : head->in_order ? "2" : "1");
+	*to++ = numbers[0];
+	*to++ = numbers[1];
+	*to++ = numbers[2];
+	to = put_words(to, text, &b->plain);
+	*to++ = numbers[3];
+	put_words(to, text, &b->words);
 	/* What was added is still there until the batch changes. */
 	b->text.len = kept;
-	*count_out = n;
 	return b->args;
 }

@@ -9,7 +9,9 @@
 
 #include "workers/dispatch.h"
 
-/* A batch takes no further entry beyond these. */
+/* A batch takes no further entry beyond these: of those that are only
+ * acknowledged, which are little work for Redis, and of the others. */
+#define RD_BATCH_PLAIN   1000
 #define RD_BATCH_ENTRIES 100
 #define RD_BATCH_EFFECTS 2000
 #define RD_BATCH_BYTES   (4 << 20)
@@ -32,18 +34,22 @@ struct rd_target {
 	struct rd_target *next; /* owned; in order of index */
 };
 
+struct rd_batch_words {
+	struct rd_batch_word *items; /* owned; count of them */
+	size_t count, cap;
+};
+
 struct rd_batch {
 	struct rd_buf text;          /* what is not borrowed */
-	struct rd_batch_word *words; /* owned; count of them */
-	size_t count, cap;
-	size_t plain;              /* entries that are only acknowledged; their
-				    * ids are the first words */
-	struct rd_id first, last;  /* the smallest and the largest id */
-	struct rd_map by_label;    /* targets */
-	struct rd_target *targets; /* owned; the first */
-	struct rd_target **end;    /* where the next one is hung up */
+	struct rd_batch_words plain; /* the ids of entries that are only
+				      * acknowledged */
+	struct rd_batch_words words; /* the others */
+	struct rd_id first, last;    /* the smallest and the largest id */
+	struct rd_map by_label;      /* targets */
+	struct rd_target *targets;   /* owned; the first */
+	struct rd_target **end;      /* where the next one is hung up */
 	size_t target_count;
-	size_t entries, effects, bytes; /* so far */
+	size_t entries, effects, bytes; /* of the others, so far */
 	int64_t tally_limit;   /* counters that a tally may make; 0: any */
 	struct rd_slice *args; /* owned; see rd_batch_args() */
 	struct rd_batch *next; /* of whoever keeps several */
@@ -59,8 +65,9 @@ bool rd_batch_has_room(const struct rd_batch *b);
 bool rd_batch_is_plain(const struct rd_order *order,
 		       const struct rd_verdict *verdict);
 /*
- * Appends one entry; plain ones (above) before all others.  hold: a retry
- * keeps its place.  order and verdict are borrowed until the batch is cleared.
+ * Appends one entry; the script is told of the plain ones (above) first.  hold:
+ * a retry keeps its place.  order and verdict are borrowed until the batch is
+ * cleared.
  */
 void rd_batch_add(struct rd_batch *b, struct rd_id id, uint64_t deliveries,
 		  const struct rd_order *order,

@@ -90,15 +90,8 @@ void rd_commit_free_spare(struct rd_self *self)
 	}
 }
 
-static void add(struct rd_source *s, struct rd_work *work)
-{
-	rd_list_push(&s->sent, &work->link);
-	rd_batch_add(s->batch, work->message.id, work->deliveries, &work->order,
-		     &work->verdict, s->in_order);
-}
-
 /* The next batch, unless one is under way or waits to be sent again.  Those
- * that ask for nothing come first. */
+ * that ask for nothing come first, and are answered first. */
 static void commit_run(void *arg)
 {
 	struct rd_source *s = arg;
@@ -114,13 +107,15 @@ static void commit_run(void *arg)
 						    struct rd_work, link);
 
 		decide(s, work);
-		if (rd_batch_is_plain(&work->order, &work->verdict))
-			add(s, work);
-		else
-			rd_list_push(&others, &work->link);
+		rd_batch_add(s->batch, work->message.id, work->deliveries,
+			     &work->order, &work->verdict, s->in_order);
+		rd_list_push(rd_batch_is_plain(&work->order, &work->verdict)
+				 ? &s->sent
+				 : &others,
+			     &work->link);
 	}
 	while ((link = rd_list_shift(&others)) != NULL)
-		add(s, rd_list_item(link, struct rd_work, link));
+		rd_list_push(&s->sent, link);
 	s->repeated = false;
 	commit_send(s);
 }
@@ -260,8 +255,8 @@ static const struct rd_reply *code_of(const struct rd_batch *b,
 {
 	const struct rd_reply *plain = rd_reply_at(reply, 0);
 
-	if (i >= b->plain)
-		return rd_reply_at(reply, i - b->plain + 1);
+	if (i >= b->plain.count)
+		return rd_reply_at(reply, i - b->plain.count + 1);
 	return plain != NULL && plain->type == RD_REPLY_ARRAY
 		   ? rd_reply_at(plain, i)
 		   : plain;

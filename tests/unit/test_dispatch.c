@@ -280,6 +280,12 @@ START_TEST(test_batch_is_bounded)
 	rd_batch_init(&b);
 	for (; rd_batch_has_room(&b) && n < 100000; n++)
 		rd_batch_add(&b, (struct rd_id){n, 0}, 1, &done, &v, false);
+	ck_assert_uint_eq(n, RD_BATCH_PLAIN);
+	rd_batch_clear(&b);
+	for (n = 0; rd_batch_has_room(&b) && n < 100000; n++)
+		rd_batch_add(&b, (struct rd_id){n, 0}, 1,
+			     &(struct rd_order){.verb = RD_VERB_RETRY}, &v,
+			     false);
 	ck_assert_uint_eq(n, RD_BATCH_ENTRIES);
 	rd_batch_clear(&b);
 	for (int i = 0; i < 500; i++)
