@@ -50,8 +50,9 @@ static void decide(struct rd_source *s, struct rd_work *work)
 	if (work->order.verb != RD_VERB_DONE)
 		work->verdict.count = 0;
 	/* An answer that could not be stored is not tried for ever. */
-	if (!work->refused && rd_event_read(work->fields, work->field_count,
-					    &work->message, &event))
+	if (work->is_event && !work->refused &&
+	    rd_event_read(work->fields, work->field_count, &work->message,
+			  &event))
 		rd_event_settle(&event, &work->order, &work->verdict);
 }
 

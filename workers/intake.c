@@ -56,17 +56,19 @@ static void give(struct rd_intake *in, struct rd_work *work)
 }
 
 /* The handler has one less to do. */
-static void leave(struct rd_intake *in)
+static void leave(struct rd_intake *in, const struct rd_work *work)
 {
 	struct rd_self *self = in->self;
 
-	rd_pace_done(&self->pace, rd_clock_us(), --self->unhandled);
+	rd_pace_done(&self->pace,
+		     work->done_us > 0 ? work->done_us : rd_clock_us(),
+		     --self->unhandled);
 	rd_self_wake(self);
 }
 
 static void give_back(struct rd_intake *in, struct rd_work *work)
 {
-	leave(in);
+	leave(in, work);
 	work->skipped = true;
 	work->source->ops->skipped(work->source, work);
 }
@@ -74,7 +76,7 @@ static void give_back(struct rd_intake *in, struct rd_work *work)
 /* It has ended too many: it is not run any more. */
 static void condemn(struct rd_intake *in, struct rd_work *work)
 {
-	leave(in);
+	leave(in, work);
 	rd_verdict_fail(&work->verdict,
 			rd_slice_str("whoever ran it ended, each time"));
 	work->verdict.outcome = RD_OUTCOME_CRASHED;
@@ -170,7 +172,7 @@ static bool is_late(struct rd_work *work)
 
 static void finish_late(struct rd_intake *in, struct rd_work *work)
 {
-	leave(in);
+	leave(in, work);
 	rd_source_finished(work->source, work);
 }
 
@@ -240,7 +242,7 @@ void rd_intake_back(struct rd_intake *in, struct rd_work *work)
 		rd_list_push(&in->suspects, &work->link);
 		wake(in);
 	} else {
-		leave(in);
+		leave(in, work);
 		rd_source_finished(work->source, work);
 	}
 }

@@ -24,7 +24,7 @@ void rd_pace_done(struct rd_pace *p, uint64_t now_us, size_t left)
 	if (p->since_us == 0)
 		rd_pace_busy(p, now_us);
 	p->done++;
-	spent = now_us - p->since_us;
+	spent = now_us > p->since_us ? now_us - p->since_us : 0;
 	if (left > 0 && spent < SAMPLE_US)
 		return;
 	per = spent / p->done + 1;

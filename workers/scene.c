@@ -330,17 +330,9 @@ void rd_scene_fini(struct rd_scene *s)
 	free(s->deliveries);
 }
 
-static bool read_event(const struct rd_work *work, struct rd_event_entry *out)
-{
-	return rd_event_read(work->fields, work->field_count, &work->message,
-			     out);
-}
-
 bool rd_scene_batches(const struct rd_scene *s, const struct rd_work *work)
 {
-	struct rd_event_entry event;
-
-	return s->handler->batch != NULL && !read_event(work, &event);
+	return s->handler->batch != NULL && !work->is_event;
 }
 
 static void deliver(const struct rd_work *work, struct rd_delivery *out)
@@ -395,7 +387,9 @@ static int run_one(struct rd_scene *s)
 	struct rd_event_entry e;
 	int err;
 
-	if (!read_event(s->work, &e))
+	if (!s->work->is_event ||
+	    !rd_event_read(s->work->fields, s->work->field_count,
+			   &s->work->message, &e))
 		return run_messages(s);
 	if (s->has_events)
 		return run_event(s, &e.event);

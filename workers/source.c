@@ -90,10 +90,9 @@ size_t rd_source_adopt(struct rd_source *s, const struct rd_reply *rows)
 		    s, &entry, (uint64_t)rd_reply_int(rd_reply_at(row, 2), 1),
 		    (uint32_t)rd_reply_int(rd_reply_at(row, 3), 0));
 		work->starts = (uint32_t)rd_reply_int(rd_reply_at(row, 4), 0);
-		work->has_deadline =
-		    rd_event_read(work->fields, work->field_count,
-				  &work->message, &event) &&
-		    event.ask.len > 0;
+		work->is_event = rd_event_read(work->fields, work->field_count,
+					       &work->message, &event);
+		work->has_deadline = work->is_event && event.ask.len > 0;
 		put(s, work);
 		s->ops->taken(s, work);
 		n++;

@@ -171,6 +171,7 @@ static void give_back(struct thread *t)
 		struct rd_work *work = t->running[i];
 
 		work->spent_us = spent;
+		work->done_us = now;
 		if (work->gate != NULL && work->gate->shut) {
 			rd_verdict_clear(&work->verdict);
 			work->skipped = true;

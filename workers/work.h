@@ -30,11 +30,13 @@ struct rd_work {
 	const struct rd_slice *fields; /* all that the entry holds, names and
 					* values; the same memory */
 	size_t field_count;            /* slices */
+	size_t bytes;                  /* of this object with all of that */
 	uint64_t deliveries;           /* this one included */
 	uint32_t failed;               /* attempts before this one */
 	uint32_t starts;               /* times that it was run alone because it
 					* may have ended who handled it; this one
 					* included */
+	bool is_event;                 /* a server event: see event.h */
 	bool has_deadline;         /* it is a question that somebody waits for
 				    */
 	bool alone;                /* nothing else runs while it runs */
@@ -46,6 +48,7 @@ struct rd_work {
 	struct rd_verdict verdict; /* the runner fills it */
 	struct rd_order order;     /* what its commit asks for */
 	uint64_t spent_us;         /* the handler's time */
+	uint64_t done_us;          /* when it had done it; 0: just now */
 	/* For the runner's own use. */
 	uint64_t seq;      /* exec: its number in the line protocol */
 	uint64_t end;      /* exec: where its line ends in all that was sent */

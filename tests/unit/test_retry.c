@@ -86,6 +86,17 @@ START_TEST(test_pace_starts_with_one_and_follows_the_handler)
 }
 END_TEST
 
+/* The handler's clock was read before the loop's. */
+START_TEST(test_pace_counts_no_time_backwards)
+{
+	struct rd_pace p = {0};
+
+	rd_pace_busy(&p, 5000);
+	rd_pace_done(&p, 4000, 0);
+	ck_assert_uint_eq(p.per_us, 1);
+}
+END_TEST
+
 START_TEST(test_pace_is_quick_while_it_moves)
 {
 	struct rd_pace p = {0};
@@ -123,5 +134,5 @@ END_TEST
 UNIT_MAIN("retry", test_delay_doubles_with_jitter,
 	  test_delay_keeps_to_its_limits,
 	  test_pace_starts_with_one_and_follows_the_handler,
-	  test_pace_is_quick_while_it_moves,
+	  test_pace_counts_no_time_backwards, test_pace_is_quick_while_it_moves,
 	  test_pace_of_a_busy_handler_is_its_throughput)
