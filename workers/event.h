@@ -14,8 +14,8 @@
  * What goes back are entries of the stream <prefix>:gw:<gateway>:
  *
  *	op=answer	ask, allow (1 or 0), reason where it is refused; type
- *			and payload of a changed publish, payload of a reply;
- *			from, of an allowed connect
+ *			and payload of a changed publish, or of a reply; from,
+ *			of an allowed connect
  *	op=direct	socket, type (or none), payload
  *	op=subscribe, op=unsubscribe	socket, channel
  *	op=disconnect	socket, reason

@@ -322,7 +322,7 @@ static int read_answer(struct rd_line_reader *r, struct rd_verdict *v,
 					    p.encoding, p.bytes);
 	replied = find_payload(r, &r->answer, reply_names, &p);
 	if (replied == RD_OK)
-		replied = rd_verdict_reply(v, p.encoding, p.bytes);
+		replied = rd_verdict_reply(v, type, p.encoding, p.bytes);
 	if ((changed != RD_OK && changed != RD_ENOTFOUND) ||
 	    (replied != RD_OK && replied != RD_ENOTFOUND)) {
 		rd_buf_adds(why, "data or reply is not what it should be");

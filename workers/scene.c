@@ -239,7 +239,14 @@ static int verb_change(struct rd_context *ctx, struct rd_slice type,
 static int verb_reply(struct rd_context *ctx, enum rd_encoding encoding,
 		      struct rd_slice payload)
 {
-	return rd_verdict_reply(verdict_of(ctx), encoding, payload);
+	return rd_verdict_reply(verdict_of(ctx), (struct rd_slice){0}, encoding,
+				payload);
+}
+
+static int verb_reply_typed(struct rd_context *ctx, struct rd_slice type,
+			    enum rd_encoding encoding, struct rd_slice payload)
+{
+	return rd_verdict_reply(verdict_of(ctx), type, encoding, payload);
 }
 
 static int verb_direct(struct rd_context *ctx, struct rd_slice socket,
@@ -293,6 +300,7 @@ static const struct rd_verbs verbs = {
     .unsubscribe = verb_unsubscribe,
     .disconnect = verb_disconnect,
     .identify = verb_identify,
+    .reply_typed = verb_reply_typed,
 };
 
 static rd_event_fn *event_function(const struct rd_handler *h,

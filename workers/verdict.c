@@ -232,15 +232,17 @@ int rd_verdict_change(struct rd_verdict *v, const struct rd_slice *type,
 	return RD_OK;
 }
 
-int rd_verdict_reply(struct rd_verdict *v, enum rd_encoding encoding,
-		     struct rd_slice payload)
+int rd_verdict_reply(struct rd_verdict *v, struct rd_slice type,
+		     enum rd_encoding encoding, struct rd_slice payload)
 {
-	if (!rd_payload_valid(encoding, payload))
+	if (!rd_utf8_valid(type) || !rd_payload_valid(encoding, payload))
 		return RD_EINVAL;
-	if (room_for_bytes(v, payload.len) != RD_OK)
+	if (room_for_bytes(v, type.len + payload.len) != RD_OK)
 		return RD_ELIMIT;
 	v->answer = (struct rd_answer){.kind = RD_ANSWER_REPLY,
 				       .encoding = encoding,
+				       .typed = type.data != NULL,
+				       .type = add(v, type),
 				       .text = add(v, payload)};
 	return RD_OK;
 }

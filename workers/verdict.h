@@ -63,7 +63,7 @@ struct rd_answer {
 	enum rd_answer_kind kind;
 	enum rd_encoding encoding; /* of a change or a reply */
 	bool keeps_type;           /* a change: the type is that of the event */
-	bool typed;                /* a change that has a type of its own */
+	bool typed;                /* it has a type of its own */
 	struct rd_span type;       /* which */
 	struct rd_span text;       /* payload of a change or a reply; reason */
 };
@@ -116,7 +116,8 @@ RD_MUST_CHECK int rd_verdict_change(struct rd_verdict *v,
 				    const struct rd_slice *type,
 				    enum rd_encoding encoding,
 				    struct rd_slice payload);
-RD_MUST_CHECK int rd_verdict_reply(struct rd_verdict *v,
+/* type: data NULL for none. */
+RD_MUST_CHECK int rd_verdict_reply(struct rd_verdict *v, struct rd_slice type,
 				   enum rd_encoding encoding,
 				   struct rd_slice payload);
 RD_MUST_CHECK int rd_verdict_identify(struct rd_verdict *v,

@@ -44,7 +44,7 @@ RD_MUST_CHECK static inline int rd_change(struct rd_context *ctx,
 RD_MUST_CHECK static inline int rd_identify(struct rd_context *ctx,
 					    struct rd_slice from)
 {
-	if (ctx->verbs->size < sizeof(struct rd_verbs))
+	if (!RD_VERB_KNOWN(ctx, identify))
 		return RD_ENOTFOUND;
 	return ctx->verbs->identify(ctx, from);
 }
@@ -55,6 +55,18 @@ RD_MUST_CHECK static inline int rd_reply(struct rd_context *ctx,
 					 struct rd_slice payload)
 {
 	return ctx->verbs->reply(ctx, encoding, payload);
+}
+
+/* The same with a type, as a message has one (UTF-8).  RD_ENOTFOUND where the
+ * worker is too old to know this verb. */
+RD_MUST_CHECK static inline int rd_reply_typed(struct rd_context *ctx,
+					       struct rd_slice type,
+					       enum rd_encoding encoding,
+					       struct rd_slice payload)
+{
+	if (!RD_VERB_KNOWN(ctx, reply_typed))
+		return RD_ENOTFOUND;
+	return ctx->verbs->reply_typed(ctx, type, encoding, payload);
 }
 
 /* A message for this client alone, through no channel. */

@@ -14,6 +14,7 @@
 #ifndef REDISTRIBUTE_VERBS_H
 #define REDISTRIBUTE_VERBS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <redistribute/message.h>
@@ -23,7 +24,8 @@
 
 struct rd_context;
 
-/* The worker's functions, from the handler's thread only.  Use those below. */
+/* The worker's functions, for the thread that was given the context, until the
+ * handler's function returns.  Use those below. */
 struct rd_verbs {
 	uint32_t size; /* sizeof(struct rd_verbs) of the worker */
 	int (*emit)(struct rd_context *ctx, struct rd_slice channel,
@@ -55,7 +57,14 @@ struct rd_verbs {
 	int (*disconnect)(struct rd_context *ctx, struct rd_slice socket,
 			  const char *reason);
 	int (*identify)(struct rd_context *ctx, struct rd_slice from);
+	int (*reply_typed)(struct rd_context *ctx, struct rd_slice type,
+			   enum rd_encoding encoding, struct rd_slice payload);
 };
+
+/* Does the worker know this verb?  One that is older may not. */
+#define RD_VERB_KNOWN(ctx, verb)                                               \
+	((ctx)->verbs->size >=                                                 \
+	 offsetof(struct rd_verbs, verb) + sizeof((ctx)->verbs->verb))
 
 /* The worker's side of one call; only its first member is public. */
 struct rd_context {

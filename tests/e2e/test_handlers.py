@@ -526,6 +526,8 @@ def test_exec_handler_answers_events(store, channel, team, mailbox, answering):
     assert ask("call", {"reply": [1, 2]}) == NO
     assert ask("call", {"allow": True, "reply": [1, 2]}) == {
         "allow": "1", "json": "[1, 2]"}
+    assert ask("call", {"allow": True, "reply": 3, "type": "SUM"}) == {
+        "allow": "1", "type": "SUM", "json": "3"}
     assert ask("call", {"retry": 5}) == {
         "allow": "0", "reason": "handler failed: it asked for a retry"}
     assert ask("call", {"allow": 1}).get("reason", "").startswith(

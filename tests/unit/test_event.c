@@ -206,7 +206,9 @@ START_TEST(test_done_is_allowed_as_the_handler_said)
 			 RD_OK);
 	check_answer(&e, &v, "g|op|answer|ask|9|allow|1|bin|x");
 	/* A publish has no reply. */
-	ck_assert_int_eq(rd_verdict_reply(&v, RD_ENC_JSON, S("1")), RD_OK);
+	ck_assert_int_eq(
+	    rd_verdict_reply(&v, (struct rd_slice){0}, RD_ENC_JSON, S("1")),
+	    RD_OK);
 	check_answer(&e, &v, "g|op|answer|ask|9|allow|1");
 	rd_verdict_fini(&v);
 }
@@ -260,14 +262,24 @@ START_TEST(test_call_has_a_reply)
 
 	ck_assert(READ(&e, "event", "call", "socket", "g/1", "ask", "9", "json",
 		       "1"));
-	ck_assert_int_eq(rd_verdict_reply(&v, RD_ENC_JSON, S("{\"n\":2}")),
+	ck_assert_int_eq(rd_verdict_reply(&v, (struct rd_slice){0}, RD_ENC_JSON,
+					  S("{\"n\":2}")),
 			 RD_OK);
 	check_answer(&e, &v, "g|op|answer|ask|9|allow|1|json|{\"n\":2}");
+	ck_assert_int_eq(rd_verdict_reply(&v, S("SUM"), RD_ENC_JSON, S("5")),
+			 RD_OK);
+	check_answer(&e, &v, "g|op|answer|ask|9|allow|1|type|SUM|json|5");
+	ck_assert_int_eq(rd_verdict_reply(&v, S("\xff"), RD_ENC_JSON, S("5")),
+			 RD_EINVAL);
 	ck_assert_int_eq(rd_verdict_change(&v, NULL, RD_ENC_JSON, S("1")),
 			 RD_OK);
 	check_answer(&e, &v, "g|op|answer|ask|9|allow|1");
-	ck_assert_int_eq(rd_verdict_reply(&v, RD_ENC_JSON, S("{")), RD_EINVAL);
-	ck_assert_int_eq(rd_verdict_reply(&v, RD_ENC_FIELDS, S("")), RD_EINVAL);
+	ck_assert_int_eq(
+	    rd_verdict_reply(&v, (struct rd_slice){0}, RD_ENC_JSON, S("{")),
+	    RD_EINVAL);
+	ck_assert_int_eq(
+	    rd_verdict_reply(&v, (struct rd_slice){0}, RD_ENC_FIELDS, S("")),
+	    RD_EINVAL);
 	rd_verdict_fini(&v);
 }
 END_TEST

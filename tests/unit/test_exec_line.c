@@ -307,6 +307,14 @@ START_TEST(test_answers_to_events)
 	    RD_OK);
 	ck_assert_int_eq(v.answer.kind, RD_ANSWER_REPLY);
 	ck_slice_eq(rd_verdict_slice(&v, v.answer.text), S("{\"n\":1}"));
+	ck_assert(!v.answer.typed);
+	ck_assert_int_eq(answer(&r, &v, &why,
+				S("{\"seq\":1,\"allow\":true,"
+				  "\"type\":\"SUM\",\"reply\":5}")),
+			 RD_OK);
+	ck_assert_int_eq(v.answer.kind, RD_ANSWER_REPLY);
+	ck_assert(v.answer.typed);
+	ck_slice_eq(rd_verdict_slice(&v, v.answer.type), S("SUM"));
 	ck_assert_int_eq(
 	    answer(&r, &v, &why,
 		   S("{\"seq\":1,\"allow\":true,\"reply64\":\"//4=\"}")),
