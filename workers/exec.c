@@ -9,14 +9,18 @@
  *
  * Children crash, hang, and print nonsense.  A message is suspected only if its
  * line had been read when the child died; what is still in the pipe goes to
- * the next child as if nothing had been.  The clock of handler-timeout runs for
- * the oldest message without an answer: it is the one that the child is working
- * on.
+ * the next child as if nothing had been.  Where one takes longer than
+ * handler-timeout (inflight.c) the child is ended, for nothing else stops what
+ * it does; the others in its hands have not failed, and go to the next one.
+ *
+ * Not here: how many it is given at once (intake.c, by rd_runner.places).
  */
 #include "src/clock.h"
+#include "src/config.h"
 #include "src/log.h"
 #include "src/loop.h"
 #include "src/mem.h"
+#include "workers/inflight.h"
 #include "workers/line.h"
 #include "workers/pipe.h"
 #include "workers/runner.h"
@@ -24,6 +28,7 @@
 #include "workers/spawn.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,34 +47,31 @@
 #define CLOSE_MS         200   /* a child may end by itself when we do */
 
 struct exec {
-	struct rd_runner runner; /* first */
-	struct rd_loop *loop;    /* borrowed */
-	const char *command;     /* borrowed */
-	uint64_t timeout_ms;
+	struct rd_runner runner;         /* first */
+	struct rd_loop *loop;            /* borrowed */
+	const char *command;             /* borrowed */
 	const struct rd_runner_ops *ops; /* borrowed */
 	void *arg;
 	struct rd_signal chld;
 	struct rd_spawned child;
 	uint64_t born_ms;
-	struct rd_timer restart; /* between two children */
-	uint64_t backoff_ms;     /* for the next one */
-	struct rd_list waiting;  /* works not yet given to the child */
-	struct rd_list running;  /* works without an answer, in order of seq */
-	size_t running_count;
-	uint64_t seq;            /* of the last line */
-	struct rd_buf out;       /* lines for the child */
+	struct rd_timer restart;    /* between two children */
+	uint64_t backoff_ms;        /* for the next one */
+	struct rd_list waiting;     /* works not yet given to the child */
+	struct rd_inflight running; /* works without an answer */
+	struct rd_buf out;          /* lines for the child */
 	uint64_t lined, written; /* bytes put into out, and taken from it, for
 				  * this child */
 	struct rd_watch writable, readable, grumbling; /* in, out, err */
 	struct rd_pipe answers, errors; /* what comes from out and err */
 	struct rd_line_reader reader;
-	struct rd_timer overdue;     /* for the first of running */
-	const struct rd_work *timed; /* the one whose time it counts */
-	struct rd_work *late;        /* the one that was too slow */
-	const char *fate;            /* why we killed it; NULL: we did not */
-	struct rd_timer linger; /* it has closed a pipe: it may be ending */
-	uint64_t garbage;       /* lines since the last log line */
-	uint64_t garbage_ms;    /* when that was */
+	struct rd_timer overdue; /* for the oldest of running */
+	uint64_t due_us;         /* when that is; 0: not set */
+	bool late;               /* some of running were too slow */
+	const char *fate;        /* why we killed it; NULL: we did not */
+	struct rd_timer linger;  /* it has closed a pipe: it may be ending */
+	uint64_t garbage;        /* lines since the last log line */
+	uint64_t garbage_ms;     /* when that was */
 };
 
 static void pump(struct exec *e);
@@ -80,68 +82,62 @@ static void child_kill(struct exec *e, const char *why)
 	if (e->child.pid == 0 || e->fate != NULL)
 		return;
 	e->fate = why;
+	rd_timer_stop(&e->overdue);
+	e->due_us = 0;
 	rd_watch_set(&e->writable, 0);
 	rd_spawn_kill(&e->child);
 }
 
-static struct rd_work *first_running(const struct exec *e)
-{
-	return rd_list_empty(&e->running)
-		   ? NULL
-		   : rd_list_item(e->running.next, struct rd_work, link);
-}
-
-/* The clock is for the oldest message without an answer. */
 static void watch_time(struct exec *e)
 {
-	const struct rd_work *first = first_running(e);
+	uint64_t due = e->fate != NULL ? 0 : rd_inflight_due_us(&e->running),
+		 now = rd_clock_us();
 
-	if (first == e->timed)
+	if (due == e->due_us)
 		return;
-	e->timed = first;
-	if (first == NULL)
+	e->due_us = due;
+	if (due == 0)
 		rd_timer_stop(&e->overdue);
 	else
-		rd_timer_start(&e->overdue, e->timeout_ms);
+		rd_timer_start(&e->overdue,
+			       due > now ? (due - now + 999) / 1000 : 0);
+}
+
+static void log_late(const struct exec *e, const struct rd_work *work)
+{
+	char id[RD_ID_TEXT];
+
+	if (!work->late)
+		return;
+	rd_log(RD_LOG_ERROR, "exec.timeout",
+	       "channel=%.*s id=%s timeout_ms=%" PRIu64 " child=%d",
+	       RD_SLICE_ARG(work->source->name),
+	       rd_id_text(work->message.id, id), e->running.timeout_us / 1000,
+	       (int)e->child.pid);
 }
 
 static void overdue(void *arg)
 {
 	struct exec *e = arg;
-	struct rd_work *work = first_running(e);
-	char id[RD_ID_TEXT];
+	struct rd_list *pos;
 
-	if (work == NULL || e->fate != NULL)
+	e->due_us = 0;
+	if (rd_inflight_expire(&e->running, rd_clock_us()) == 0) {
+		watch_time(e);
 		return;
-	rd_log(RD_LOG_ERROR, "exec.timeout",
-	       "channel=%.*s id=%s timeout_ms=%llu child=%d",
-	       RD_SLICE_ARG(work->source->name),
-	       rd_id_text(work->message.id, id),
-	       (unsigned long long)e->timeout_ms, (int)e->child.pid);
-	e->late = work;
+	}
+	rd_list_each (pos, &e->running.works)
+		log_late(e, rd_list_item(pos, struct rd_work, link));
+	e->late = true;
 	child_kill(e, "timeout");
 }
 
-static void finish(struct exec *e, struct rd_work *work)
+/* It is out of running. */
+static void finish(struct exec *e, struct rd_work *work, uint64_t now_us)
 {
-	rd_list_remove(&work->link);
-	e->running_count--;
 	watch_time(e);
-	work->spent_us = rd_clock_us() - work->start_us;
+	work->spent_us = now_us - work->start_us;
 	e->ops->done(e->arg, work);
-}
-
-static struct rd_work *find_running(struct exec *e, uint64_t seq)
-{
-	struct rd_list *pos;
-
-	rd_list_each (pos, &e->running) {
-		struct rd_work *work = rd_list_item(pos, struct rd_work, link);
-
-		if (work->seq == seq)
-			return work;
-	}
-	return NULL;
 }
 
 /* A line that settles nothing.  A burst makes one log line. */
@@ -166,13 +162,13 @@ static void answer_came(void *arg, struct rd_slice line)
 	struct exec *e = arg;
 	struct rd_buf why = RD_BUF_INIT;
 	struct rd_work *work;
-	uint64_t seq;
+	uint64_t seq, now = rd_clock_us();
 
 	if (rd_line_seq(&e->reader, line, &seq) != RD_OK) {
 		garbage(e, line, "it is no answer");
 		return;
 	}
-	work = find_running(e, seq);
+	work = rd_inflight_answered(&e->running, seq, now);
 	if (work == NULL) {
 		garbage(e, line, "nobody asked");
 		return;
@@ -183,12 +179,12 @@ static void answer_came(void *arg, struct rd_slice line)
 		rd_verdict_fail(&work->verdict, rd_buf_slice(&why));
 	}
 	rd_buf_fini(&why);
-	finish(e, work);
+	finish(e, work, now);
 }
 
 static void error_came(void *arg, struct rd_slice line)
 {
-	struct exec *e = arg;
+	const struct exec *e = arg;
 
 	rd_log(RD_LOG_INFO, "exec.stderr", "child=%d text=%.*s",
 	       (int)e->child.pid, RD_SLICE_ARG(line));
@@ -229,15 +225,12 @@ static void give_line(struct exec *e, struct rd_work *work)
 {
 	size_t before = e->out.len;
 
-	work->seq = ++e->seq;
+	rd_list_remove(&work->link);
+	rd_inflight_add(&e->running, work, rd_clock_us());
 	rd_line_entry(&e->out, work->seq, work->source->name, work->fields,
 		      work->field_count, &work->message, work->deliveries);
 	e->lined += e->out.len - before;
 	work->end = e->lined;
-	work->start_us = rd_clock_us();
-	rd_list_remove(&work->link);
-	rd_list_push(&e->running, &work->link);
-	e->running_count++;
 	watch_time(e);
 }
 
@@ -282,7 +275,7 @@ static void child_start(void *arg)
 	}
 	e->born_ms = rd_clock_ms();
 	e->fate = NULL;
-	e->late = NULL;
+	e->late = false;
 	e->lined = e->written = 0;
 	rd_watch_init(&e->writable, e->loop, e->child.in, writable, e);
 	rd_watch_init(&e->readable, e->loop, e->child.out, answers_ready, e);
@@ -296,7 +289,7 @@ static void child_start(void *arg)
 /* "crash: exit status 3": what a message that it took along failed of. */
 static void describe(const struct exec *e, int status, struct rd_buf *out)
 {
-	if (e->late != NULL)
+	if (e->late)
 		rd_buf_adds(out, e->fate);
 	else if (e->fate != NULL)
 		rd_buf_addf(out, "crash: %s", e->fate);
@@ -305,27 +298,24 @@ static void describe(const struct exec *e, int status, struct rd_buf *out)
 }
 
 /* One of those that it had read has ended it; the others wait for the next
- * child.  Of those, one that was too slow failed, and nobody else. */
+ * child.  Of those, what was too slow failed, and nothing else. */
 static void blame_running(struct exec *e, uint64_t taken, struct rd_slice why)
 {
-	struct rd_list *place = e->waiting.next, *link;
+	struct rd_list *place = e->waiting.next;
+	struct rd_work *work;
+	uint64_t now = rd_clock_us();
 
-	while ((link = e->running.next) != &e->running) {
-		struct rd_work *work = rd_list_item(link, struct rd_work, link);
-		bool blame =
-		    e->late != NULL ? work == e->late : work->end <= taken;
-
-		if (blame) {
-			rd_verdict_clear(&work->verdict);
-			rd_verdict_fail(&work->verdict, why);
-			if (e->late == NULL)
-				work->verdict.outcome = RD_OUTCOME_CRASHED;
-			finish(e, work);
+	while ((work = rd_inflight_first(&e->running)) != NULL) {
+		rd_inflight_remove(&e->running, work, now);
+		if (e->late ? !work->late : work->end > taken) {
+			rd_list_insert(place, &work->link);
 			continue;
 		}
-		rd_list_remove(link);
-		e->running_count--;
-		rd_list_insert(place, link);
+		rd_verdict_clear(&work->verdict);
+		rd_verdict_fail(&work->verdict, why);
+		if (!e->late)
+			work->verdict.outcome = RD_OUTCOME_CRASHED;
+		finish(e, work, now);
 	}
 	watch_time(e);
 }
@@ -349,20 +339,23 @@ static void unwatch(struct exec *e)
 	rd_watch_stop(&e->grumbling);
 }
 
+/* At once where its end was our doing, or counts. */
 static void plan_restart(struct exec *e, uint64_t age_ms, bool alone)
 {
-	if (age_ms >= BACKOFF_LIFE_MS || alone)
+	if (age_ms >= BACKOFF_LIFE_MS || alone || e->late)
 		e->backoff_ms = BACKOFF_MIN_MS;
 	rd_timer_start(&e->restart, e->backoff_ms);
-	e->backoff_ms = e->backoff_ms * 2 < BACKOFF_MAX_MS ? e->backoff_ms * 2
-							   : BACKOFF_MAX_MS;
+	e->backoff_ms *= 2;
+	if (e->backoff_ms > BACKOFF_MAX_MS)
+		e->backoff_ms = BACKOFF_MAX_MS;
 }
 
 static void child_ended(struct exec *e, int status)
 {
 	uint64_t age = rd_clock_ms() - e->born_ms;
 	uint64_t taken = e->written - rd_pipe_waiting(e->child.in);
-	bool alone = e->running_count == 1 && first_running(e)->alone;
+	bool alone =
+	    e->running.count == 1 && rd_inflight_first(&e->running)->alone;
 	struct rd_buf why = RD_BUF_INIT;
 
 	/* Whatever it has started ends with it. */
@@ -371,7 +364,7 @@ static void child_ended(struct exec *e, int status)
 	describe(e, status, &why);
 	rd_log(RD_LOG_ERROR, "exec.exit",
 	       "child=%d why=%s age_ms=%llu in_hand=%zu", (int)e->child.pid,
-	       rd_buf_text(&why), (unsigned long long)age, e->running_count);
+	       rd_buf_text(&why), (unsigned long long)age, e->running.count);
 	unwatch(e);
 	rd_spawn_close(&e->child);
 	e->child.pid = 0;
@@ -402,6 +395,11 @@ static void exec_give(struct rd_runner *runner, struct rd_work *work)
 	pump(e);
 }
 
+static size_t exec_running(struct rd_runner *runner)
+{
+	return ((struct exec *)(void *)runner)->running.count;
+}
+
 static void exec_close(struct rd_runner *runner)
 {
 	struct exec *e = (struct exec *)(void *)runner;
@@ -419,16 +417,18 @@ static void exec_close(struct rd_runner *runner)
 	free(e);
 }
 
-struct rd_runner *rd_exec_open(struct rd_loop *loop, const char *command,
-			       uint64_t timeout_ms,
+struct rd_runner *rd_exec_open(struct rd_loop *loop,
+			       const struct rd_config *cfg, const char *command,
 			       const struct rd_runner_ops *ops, void *arg)
 {
 	struct exec *e = rd_new(struct exec);
 
-	e->runner = (struct rd_runner){.give = exec_give, .close = exec_close};
+	e->runner = (struct rd_runner){.places = (size_t)cfg->concurrency,
+				       .give = exec_give,
+				       .running = exec_running,
+				       .close = exec_close};
 	e->loop = loop;
 	e->command = command;
-	e->timeout_ms = timeout_ms;
 	e->ops = ops;
 	e->arg = arg;
 	e->child = RD_SPAWNED_NONE;
@@ -438,7 +438,7 @@ struct rd_runner *rd_exec_open(struct rd_loop *loop, const char *command,
 	e->errors = (struct rd_pipe){
 	    .max = STDERR_MAX_BYTES, .cut = true, .fn = error_came, .arg = e};
 	rd_list_init(&e->waiting);
-	rd_list_init(&e->running);
+	rd_inflight_init(&e->running, (uint64_t)cfg->handler_timeout_ms);
 	rd_timer_init(&e->restart, loop, child_start, e);
 	rd_timer_init(&e->overdue, loop, overdue, e);
 	rd_timer_init(&e->linger, loop, lingered, e);

@@ -19,15 +19,16 @@ void rd_gauge_note(struct rd_gauge *g, uint64_t us)
 	g->spent_us += us;
 }
 
-void rd_gauge_window(struct rd_gauge *g, uint64_t now_us)
+void rd_gauge_window(struct rd_gauge *g, uint64_t now_us, size_t places)
 {
 	uint64_t length = now_us - g->since_us;
 
 	if (g->since_us > 0 && length > 0) {
 		g->rate = (g->count - g->count_then) * 1000000 / length;
-		g->busy_pct = (g->spent_us - g->spent_then) * 100 / length;
+		g->busy_pct =
+		    (g->spent_us - g->spent_then) * 100 / length / places;
 		if (g->busy_pct > 100)
-			g->busy_pct = 100; /* children work at the same time */
+			g->busy_pct = 100; /* they began before the window */
 	}
 	g->since_us = now_us;
 	g->count_then = g->count;

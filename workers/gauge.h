@@ -20,12 +20,14 @@ struct rd_gauge {
 	/* The window that is being measured. */
 	uint64_t since_us, count_then, spent_then;
 	uint64_t rate;     /* messages a second in the last window */
-	uint64_t busy_pct; /* share of it that the handler was at work */
+	uint64_t busy_pct; /* share of it that the handler was at work, in all
+			    * of its places */
 };
 
 /* A handler took so long for one message. */
 void rd_gauge_note(struct rd_gauge *g, uint64_t us);
-/* Ends a window and begins the next. */
-void rd_gauge_window(struct rd_gauge *g, uint64_t now_us);
+/* Ends a window and begins the next; places: messages that the handler works on
+ * at the same time, above 0. */
+void rd_gauge_window(struct rd_gauge *g, uint64_t now_us, size_t places);
 
 #endif

@@ -133,7 +133,6 @@ int rd_handlers_open(struct rd_loop *loop, const struct rd_config *cfg,
 	if (handler != NULL)
 		return rd_thread_open(loop, cfg, handler, spec.args, ops, arg,
 				      runner_out, why);
-	*runner_out = rd_exec_open(loop, spec.args,
-				   (uint64_t)cfg->handler_timeout_ms, ops, arg);
+	*runner_out = rd_exec_open(loop, cfg, spec.args, ops, arg);
 	return RD_OK;
 }

@@ -32,6 +32,7 @@ struct rd_intake {
 				  * runs; NULL: none */
 	bool noting;             /* the former */
 	size_t out;              /* works that the runner has */
+	bool shut;               /* gates may be shut of what waits */
 	struct rd_task run;
 	struct rd_timer again;
 };
@@ -114,6 +115,18 @@ static void take_back_start(struct rd_intake *in, const struct rd_work *work)
 	}
 }
 
+static bool has_room(const struct rd_intake *in)
+{
+	const struct rd_runner *r = in->self->runner;
+
+	return r->queues || in->out < r->places;
+}
+
+static bool is_shut(const struct rd_work *work)
+{
+	return work->gate != NULL && work->gate->shut;
+}
+
 static void noted(void *arg, int err, const struct rd_reply *reply)
 {
 	struct rd_intake *in = arg;
@@ -131,8 +144,7 @@ static void noted(void *arg, int err, const struct rd_reply *reply)
 		return; /* else rd_intake_up() comes */
 	}
 	wake(in);
-	if (rd_reply_int(reply, 0) == 1 &&
-	    (work->gate == NULL || !work->gate->shut)) {
+	if (rd_reply_int(reply, 0) == 1 && !is_shut(work)) {
 		work->starts++;
 		/* If it ends us, that was counted. */
 		rd_proc_at_risk(in->self->proc, true);
@@ -176,11 +188,28 @@ static void finish_late(struct rd_intake *in, struct rd_work *work)
 	rd_source_finished(work->source, work);
 }
 
+static void give_back_shut(struct rd_intake *in)
+{
+	struct rd_list *pos, *tmp;
+
+	in->shut = false;
+	rd_list_each_safe (pos, tmp, &in->waiting) {
+		struct rd_work *work = rd_list_item(pos, struct rd_work, link);
+
+		if (!is_shut(work))
+			continue;
+		rd_list_remove(pos);
+		give_back(in, work);
+	}
+}
+
 static void run(void *arg)
 {
 	struct rd_intake *in = arg;
 	struct rd_list *link;
 
+	if (in->shut)
+		give_back_shut(in);
 	if (in->alone != NULL || rd_timer_pending(&in->again))
 		return;
 	if (!rd_list_empty(&in->suspects)) {
@@ -190,10 +219,10 @@ static void run(void *arg)
 						struct rd_work, link));
 		return;
 	}
-	while ((link = rd_list_shift(&in->waiting)) != NULL) {
+	while (has_room(in) && (link = rd_list_shift(&in->waiting)) != NULL) {
 		struct rd_work *work = rd_list_item(link, struct rd_work, link);
 
-		if (work->gate != NULL && work->gate->shut)
+		if (is_shut(work))
 			give_back(in, work);
 		else if (work->has_deadline && is_late(work))
 			finish_late(in, work);
@@ -210,7 +239,8 @@ void rd_intake_give(struct rd_intake *in, struct rd_work *work)
 		rd_list_push(&in->suspects, &work->link);
 		wake(in);
 	} else if (in->alone != NULL || !rd_list_empty(&in->suspects) ||
-		   !rd_list_empty(&in->waiting) || work->has_deadline) {
+		   !rd_list_empty(&in->waiting) || work->has_deadline ||
+		   !has_room(in)) {
 		rd_list_push(&in->waiting, &work->link);
 		wake(in);
 	} else {
@@ -245,6 +275,14 @@ void rd_intake_back(struct rd_intake *in, struct rd_work *work)
 		leave(in, work);
 		rd_source_finished(work->source, work);
 	}
+}
+
+void rd_intake_shut(struct rd_intake *in)
+{
+	if (rd_list_empty(&in->waiting))
+		return;
+	in->shut = true;
+	wake(in);
 }
 
 void rd_intake_up(struct rd_intake *in)

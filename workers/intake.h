@@ -4,7 +4,7 @@
  *
  * A message that may have ended who handled it before runs alone, so that it
  * takes nothing along, and its start is written to Redis first (start.lua), so
- * that it counts.  All others go straight on.
+ * that it counts.  All others go straight on, as far as the runner has places.
  */
 #ifndef RD_WORKERS_INTAKE_H
 #define RD_WORKERS_INTAKE_H
@@ -21,6 +21,9 @@ void rd_intake_free(struct rd_intake **intake);
 void rd_intake_give(struct rd_intake *intake, struct rd_work *work);
 /* The runner has given it back. */
 void rd_intake_back(struct rd_intake *intake, struct rd_work *work);
+/* A gate was shut: what waits behind it is given back soon, also where the
+ * handler is busy for long. */
+void rd_intake_shut(struct rd_intake *intake);
 /* The link is up again. */
 void rd_intake_up(struct rd_intake *intake);
 /* Must it run alone? */

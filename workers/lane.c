@@ -2,8 +2,8 @@
 /*
  * lane.c -- the order of one divided channel; see lane.h.
  *
- * Whatever is taken waits in the queue; the handler gets all of it where it
- * runs one after another and minds the gate, else one at a time.
+ * Whatever is taken waits in the queue; the runner gets all of it where it has
+ * a queue of its own and minds the gate, else one at a time.
  *
  * A message that fails stops the lane: what stands behind it is dropped from
  * the hand (it stays pending), the failure is committed, and after the delay
@@ -143,6 +143,7 @@ static void refused(struct rd_source *s, struct rd_work *work)
 		return;
 	lane->failed = true;
 	lane->gate.shut = true;
+	rd_intake_shut(s->self->intake);
 	rd_lane_reset(lane);
 }
 
@@ -177,7 +178,7 @@ static void give(struct rd_lane *lane)
 		bool alone = rd_intake_suspects(work);
 
 		if (lane->out > 0 && (alone || lane->solo || lane->gate.shut ||
-				      !self->runner->serial))
+				      !self->runner->queues))
 			return;
 		if (lane->out == 0)
 			lane->gate.shut = false;
@@ -302,6 +303,7 @@ void rd_lane_close(struct rd_lane *lane)
 	lane->closing = true;
 	lane->closing_ms = rd_clock_ms();
 	lane->gate.shut = true;
+	rd_intake_shut(lane->source.self->intake);
 	rd_bell_remove(lane->doorbell, &lane->bell);
 	lane->doorbell = NULL;
 	rd_list_remove(&lane->hungry);

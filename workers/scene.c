@@ -318,6 +318,14 @@ static rd_event_fn *event_function(const struct rd_handler *h,
 	return table[kind];
 }
 
+/* One that was built before there was this member does not say so. */
+bool rd_scene_is_concurrent(const struct rd_handler *h)
+{
+	return h->size >= offsetof(struct rd_handler, concurrent) +
+			      sizeof(h->concurrent) &&
+	       h->concurrent != 0;
+}
+
 void rd_scene_init(struct rd_scene *s, const struct rd_handler *handler,
 		   void *state, size_t most)
 {

@@ -29,6 +29,9 @@ struct rd_scene {
 	struct rd_scene_text *kept; /* owned: texts that the handler borrows */
 };
 
+/* Does it say that it may be called from several threads at once? */
+bool rd_scene_is_concurrent(const struct rd_handler *handler);
+
 /* most: works of one batch.  handler and state are borrowed. */
 void rd_scene_init(struct rd_scene *s, const struct rd_handler *handler,
 		   void *state, size_t most);

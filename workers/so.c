@@ -23,11 +23,11 @@ static int judge(const struct rd_handler *h, const char *path,
 			    "handler: %s speaks ABI %u of handler.h, this "
 			    "worker speaks %u",
 			    path, h->abi, RD_HANDLER_ABI);
-	else if (h->size < sizeof(*h))
+	else if (h->size < RD_HANDLER_SIZE_MIN)
 		rd_buf_addf(why,
 			    "handler: the struct rd_handler of %s has %u "
-			    "bytes, expected %zu: was its size set?",
-			    path, h->size, sizeof(*h));
+			    "bytes, expected at least %zu: was its size set?",
+			    path, h->size, RD_HANDLER_SIZE_MIN);
 	else if (h->message == NULL && h->batch == NULL && h->connect == NULL &&
 		 h->disconnect == NULL && h->subscribe == NULL &&
 		 h->unsubscribe == NULL && h->publish == NULL &&

@@ -19,6 +19,8 @@ struct rd_source;
  */
 struct rd_gate {
 	_Atomic bool shut;
+	const void *holder; /* the runner's, for its own use: the thread that
+			     * runs works of it; NULL: none */
 };
 
 struct rd_work {
@@ -53,6 +55,7 @@ struct rd_work {
 	uint64_t seq;      /* exec: its number in the line protocol */
 	uint64_t end;      /* exec: where its line ends in all that was sent */
 	uint64_t start_us; /* when the handler got it */
+	bool late;         /* exec: it takes longer than handler-timeout */
 };
 
 /* Copies the entry (whose fields may not be NULL). */

@@ -45,15 +45,16 @@ static void check_ready(struct worker *w)
 	rd_proc_ready(w->proc);
 }
 
-/* Nothing is in hand, or with a stuck handler: nothing can be committed. */
+/* Nothing is in hand but what hangs, or where all of the handler does: nothing
+ * can be committed. */
 static bool drained(const struct worker *w)
 {
-	if (w->stuck)
+	if (w->helpless)
 		return w->self.judged == 0;
 	for (size_t i = 0; i < w->reader_count; i++)
 		if (!rd_reader_idle(w->readers[i]))
 			return false;
-	return w->self.in_hand == 0 && w->self.asked == 0;
+	return w->self.in_hand == w->hung && w->self.asked == 0;
 }
 
 static void look_for_work(void *arg)
@@ -146,7 +147,7 @@ static void signalled(void *arg, int signo)
 		if (w->divided != NULL)
 			rd_divided_leave(w->divided);
 	} else {
-		drain(w, w->told || w->stuck
+		drain(w, w->told || w->helpless
 			     ? HURRY_MS
 			     : (uint64_t)w->proc->cfg.drain_timeout_ms);
 		w->told = true;
@@ -164,10 +165,11 @@ static void work_done(void *arg, struct rd_work *work)
 
 /*
  * One that hangs has failed.  Of a batch nobody knows which one it is: all stay
- * pending, and whoever takes them over runs them one by one.
+ * pending, and whoever takes them over runs them one by one.  What the handler
+ * has in other places is finished first.
  */
 static void work_stuck(void *arg, const struct rd_work *const *works,
-		       size_t count)
+		       size_t count, size_t places)
 {
 	struct worker *w = arg;
 	char id[RD_ID_TEXT];
@@ -178,12 +180,18 @@ static void work_stuck(void *arg, const struct rd_work *const *works,
 	       rd_id_text(works[0]->message.id, id), count,
 	       (long long)w->proc->cfg.handler_timeout_ms);
 	w->stuck = true;
+	w->helpless = places == 0;
 	w->status = RD_EXIT_FAILED;
 	if (count == 1) {
 		rd_source_abandon(works[0]->source, works[0], "timeout");
 		rd_proc_at_risk(w->proc, true);
+	} else {
+		w->hung += count;
 	}
-	drain(w, STUCK_MS);
+	if (w->helpless)
+		drain(w, STUCK_MS);
+	else if (w->stage == RUNNING)
+		drain(w, (uint64_t)w->proc->cfg.drain_timeout_ms);
 }
 
 const struct rd_runner_ops rd_worker_runner_ops = {work_done, work_stuck};

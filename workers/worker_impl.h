@@ -57,6 +57,9 @@ struct worker {
 	bool recycling;               /* it has done its share; see exit status
 				       */
 	bool stuck;                   /* the handler hangs */
+	bool helpless;                /* in all of its places */
+	size_t hung;                  /* messages in hand that never come back
+				       */
 	bool told;                    /* a signal has asked it to end */
 	uint64_t share;               /* messages after which it makes room; 0:
 				       * none */

@@ -11,12 +11,13 @@
 #include <stdio.h>
 
 /* How long its handler takes, as a histogram that adds up. */
-static void report_times(struct rd_gauge *g, struct rd_node *node)
+static void report_times(struct rd_gauge *g, size_t places,
+			 struct rd_node *node)
 {
 	uint64_t sum = 0;
 	char name[40];
 
-	rd_gauge_window(g, rd_clock_us());
+	rd_gauge_window(g, rd_clock_us(), places);
 	rd_node_add(node, "rate", g->rate);
 	rd_node_add(node, "busy_pct", g->busy_pct);
 	rd_node_add(node, "handler_us", g->spent_us);
@@ -84,6 +85,8 @@ void rd_worker_report(void *arg, struct rd_node *node)
 	rd_node_adds(node, "state", state_of(w));
 	rd_node_add(node, "channels", w->shared_count);
 	rd_node_add(node, "in_hand", w->self.in_hand);
+	rd_node_add(node, "running", rd_runner_running(w->runner));
+	rd_node_add(node, "places", w->runner->places);
 	rd_node_add(node, "handled", c->handled);
 	rd_node_add(node, "emitted", c->emitted);
 	rd_node_add(node, "failed", c->failed);
@@ -97,7 +100,7 @@ void rd_worker_report(void *arg, struct rd_node *node)
 	rd_node_add(node, "stuck", c->stuck);
 	rd_doorbell_stats(w->doorbell, &bell);
 	rd_node_add(node, "bells_lost", bell.lost);
-	report_times(&w->self.gauge, node);
+	report_times(&w->self.gauge, w->runner->places, node);
 	report_backlog(w, node);
 	report_publisher(w, node);
 	rd_keeper_report(w->keeper, node);

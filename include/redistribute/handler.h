@@ -4,8 +4,8 @@
  *
  * A handler is a struct of functions.  The worker opens it once, gives it
  * messages and server events, and closes it.  All of them run on one thread of
- * their own, one at a time, so they may block; one that takes longer than
- * handler-timeout ends the process.
+ * their own, one at a time (or on several: see concurrent), so they may block;
+ * one that takes longer than handler-timeout ends the process.
  *
  * What a handler wants done (emit, tally, ...; see verbs.h) is only noted while
  * it runs, and happens in one step with the acknowledgement of the message, if
@@ -115,7 +115,19 @@ struct rd_handler {
 	rd_event_fn *unsubscribe;
 	rd_event_fn *publish;
 	rd_event_fn *call;
+	/*
+	 * 1: message, batch and the functions for events may be called from
+	 * several threads at once; the worker makes `concurrency` of them.
+	 * They share the state, which they must guard; each call has a context
+	 * of its own.  Messages of one divided channel are in one call at a
+	 * time, and keep their order.  open and close are called from another
+	 * thread, when no other call is under way.  0: one thread.
+	 */
+	uint32_t concurrent;
 };
+
+/* The least size of a struct rd_handler: what it had when this ABI began. */
+#define RD_HANDLER_SIZE_MIN offsetof(struct rd_handler, concurrent)
 
 /* What --handler FILE.so looks for in the file. */
 RD_PUBLIC extern const struct rd_handler redistribute_handler;

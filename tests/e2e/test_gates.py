@@ -31,7 +31,7 @@ def example(language, directory):
         return BUILD / "workers/example_server.so"
     if PROGRAMS[language] is None:
         pytest.skip(f"nothing here runs {language}")
-    _, block = re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)
+    *_, block = re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)
     path = directory / "gate"
     path.write_text(block, "utf-8")
     return f"exec:{PROGRAMS[language]} {path}"

@@ -15,9 +15,10 @@ NODE = shutil.which("node") or shutil.which("nodejs")
 LANGUAGES = {"python": PYTHON, "javascript": NODE, "c": shutil.which("cc")}
 
 
-def example(language):
-    """The first of a language; that of server events is in test_gates.py."""
-    return re.search(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)[1]
+def example(language, index=0):
+    """That of server events, the last of a language, is in test_gates.py."""
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT,
+                      re.M | re.S)[index]
 
 
 def handler_of(language, directory):
@@ -59,6 +60,23 @@ def test_example_of_the_readme(run, server, channel, tmp_path, language):
     assert [(f[b"type"], json.loads(f[b"json"])) for _, f in invoices] == [
         (b"INVOICE", {"order": good, "total": 42})]
     assert store.xpending(channel_key(channel), team)["pending"] == 0
+
+
+def test_example_that_works_on_several_at_once(run, server, channel, tmp_path):
+    path = tmp_path / "handler.py"
+    path.write_text(example("python", 1), "utf-8")
+    run.daemon("--team", channel, "--consume", channel, "--handler",
+               f"exec:{PYTHON} {path}", "--concurrency", "20",
+               "--max-attempts", "1", redis=server, workers=1)
+    store = server.client()
+    for n in range(40):
+        xadd(store, channel, json=json.dumps("x" * n))
+    xadd(store, channel, json="7")
+    eventually(lambda: sorted(
+        json.loads(f[b"json"]) for _, f in store.xrange(channel_key("sizes"))
+    ) == list(range(40)))
+    (_, letter), = eventually(lambda: store.xrange(f"rd:dead:{channel}"))
+    assert letter[b"json"] == b"7" and letter[b"reason"] == b"attempts"
 
 
 def test_pitfalls_are_held_by_tests_that_exist():

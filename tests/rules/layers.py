@@ -38,7 +38,7 @@ FLOORS = [
     ("E", "workers", "public 0 1", "retry verdict event dispatch batch gauge line pace"),
     ("F", "workers", "public 0 1 2 E",
      "self work runner source intake later commit shared reader rescue lane lane_impl lane_io "
-     "catalog paused lanes backlog divided lease peers pipe exec spawn scene thread "
+     "catalog paused lanes backlog divided lease peers pipe inflight exec spawn scene hands thread "
      "so handlers"),
     ("G", "workers", "public 0 1 2 E F", "worker worker_impl worker_link worker_open worker_report main"),
     ("handlers", "workers/handlers", "public", "*"),
