@@ -293,7 +293,8 @@ void rd_lane_free(struct rd_lane **lane_ptr)
 	rd_task_cancel(&lane->look);
 	rd_source_fini(&lane->source);
 	rd_buf_fini(&lane->after);
-	free(lane);
+	if (!lane->source.hung)
+		free(lane);
 }
 
 void rd_lane_close(struct rd_lane *lane)

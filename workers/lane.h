@@ -76,6 +76,7 @@ struct rd_lane {
 struct rd_lane *rd_lane_open(struct rd_self *self, struct rd_slice name,
 			     uint64_t token, struct rd_doorbell *doorbell,
 			     const struct rd_lane_ops *ops, void *arg);
+/* Leaves the object itself where a handler hangs on a work of it. */
 void rd_lane_free(struct rd_lane **lane);
 /* Finishes what was begun and leaves the rest; then ops.closed. */
 void rd_lane_close(struct rd_lane *lane);

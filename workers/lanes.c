@@ -119,14 +119,15 @@ static void lane_closed(void *arg, struct rd_lane *lane)
 	struct rd_lanes *ls = arg;
 	struct place *p = place_of(ls, lane);
 	unsigned slot = p->slot;
+	bool hung = lane->source.hung; /* then its name stays, too */
 
 	rd_lane_free(&p->lane);
 	ls->slots[slot].lanes--;
 	ls->count--;
-	if (p->gone)
-		place_free(ls, p);
-	else
+	if (!p->gone)
 		open_lane(ls, p);
+	else if (!hung)
+		place_free(ls, p);
 	give_back(ls, slot);
 	rd_self_wake(ls->self);
 }

@@ -142,6 +142,7 @@ void rd_source_abandon(struct rd_source *s, const struct rd_work *work,
 
 	if (node == NULL)
 		return;
+	s->hung = true;
 	/* The running one stays allocated: the handler is still using it. */
 	rd_map_remove(&s->hand, node);
 	s->self->in_hand--;

@@ -52,6 +52,9 @@ struct rd_source {
 					  * each entry is looked at */
 	bool in_order;                   /* a retry keeps its place */
 	bool ready;                      /* there is a group to take from */
+	bool hung;                       /* a handler that does not come back
+					  * has a work of it, and may use this
+					  * object and its name for ever */
 	struct rd_map hand;              /* every work of this source, by id */
 
 	/* commit.c */

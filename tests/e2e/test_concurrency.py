@@ -385,6 +385,38 @@ def test_hanging_c_thread_lets_the_others_finish(several, threads, tmp_path):
     several.wait(range(1, 30))
 
 
+def test_thread_that_comes_back_too_late_finds_what_it_was_given(
+        several, threads, tmp_path):
+    """Its channel has long been with somebody else."""
+    gates = [tmp_path / "0", tmp_path / "1"]
+    names = [f"{several.channel}:{i}" for i in range(2)]
+
+    def until(i):
+        put(several.store, names[i],
+            [{"n": i, "do": "until", "path": str(gates[i])}])
+        key = channel_key(names[i])
+        eventually(lambda: several.store.xpending(key, several.channel)[
+            "pending"])
+    flags = ("--concurrency", "2", "--handler-timeout", "8s",
+             "--max-attempts", "1")
+    for name in names:
+        put(several.store, name, [{"n": 7}])
+    first = threads("message", *flags, consume=f"{several.channel}:?")
+    several.wait([7, 7])
+    until(0)
+    time.sleep(4)       # so that 1 has time left when 0 has none
+    until(1)
+    first.log.wait("handler.timeout")
+    threads("message", *flags, consume=f"{several.channel}:?")
+    put(several.store, names[0], [{"n": 2}])
+    several.wait([2, 7, 7])
+    gates[0].touch()
+    first.log.wait("handler.log", channel=names[0], text="seen")
+    gates[1].touch()
+    several.wait([1, 2, 7, 7])
+    assert several.letters() == [(0, "attempts")]
+
+
 def test_crash_of_one_of_several_threads(several, threads):
     """All that were under way run again alone; one of them is poison."""
     several.put(*({"n": n, "do": "pause", "ms": 100} for n in range(3)),

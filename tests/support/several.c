@@ -8,8 +8,8 @@
  * It emits {"n","most","same","of"} to the channel TO: the most calls that were
  * under way at once so far, those of them with messages of this channel, and
  * how many messages it was given at once.  do: meet (waits until "with" calls
- * that meet are under way), until (waits for the file "path"), hang, crash
- * (ends the process when "with" calls are under way), pause (for "ms").
+ * that meet are under way), until (waits for the file "path", and logs), hang,
+ * crash (ends the process when "with" calls are under way), pause (for "ms").
  *
  * -DSEVERAL_BATCH: the batch form.
  */
@@ -61,13 +61,14 @@ static void meet(size_t with)
 		pthread_cond_wait(&changed, &mutex);
 }
 
-static void wait_for_file(struct rd_slice path)
+static void wait_for_file(struct rd_context *ctx, struct rd_slice path)
 {
 	char name[300];
 
 	snprintf(name, sizeof(name), "%.*s", RD_SLICE_ARG(path));
 	while (access(name, F_OK) != 0)
 		usleep(10000);
+	rd_log_line(ctx, "seen");
 }
 
 static void obey(struct rd_context *ctx)
@@ -90,7 +91,7 @@ static void obey(struct rd_context *ctx)
 		usleep((useconds_t)number(ctx, "ms") * 1000);
 	else if (rd_slice_is(order, "until") &&
 		 rd_member_text(ctx, "path", &path) == RD_OK)
-		wait_for_file(path);
+		wait_for_file(ctx, path);
 	pthread_mutex_lock(&mutex);
 }
 
