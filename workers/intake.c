@@ -8,6 +8,10 @@
  * somebody who ended.  Most such entries are innocent: they stood beside the
  * one that kills.  Only starts that were made alone count towards max-crashes,
  * so the innocent pass and the poison is found.
+ *
+ * Such a one waits until the handler has nothing else, and holds back what
+ * comes behind it.  Where the handler has something that does not come back,
+ * the others pass meanwhile, and it has its turn when that has ended.
  */
 #include "workers/intake.h"
 #include "src/clock.h"
@@ -22,7 +26,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define AGAIN_MS 500 /* after Redis refused to note a start */
+#define AGAIN_MS    500  /* after Redis refused to note a start */
+#define PATIENCE_MS 1000 /* others are held back so long at least */
+#define PATIENCE    4    /* and so many times what a message usually takes */
 
 struct rd_intake {
 	struct rd_self *self;    /* borrowed */
@@ -33,6 +39,10 @@ struct rd_intake {
 	bool noting;             /* the former */
 	size_t out;              /* works that the runner has */
 	bool shut;               /* gates may be shut of what waits */
+	struct rd_timer held;    /* while suspects hold back the others */
+	bool passing;            /* that took too long: others pass them */
+	uint64_t round;          /* the number of times that it did */
+	size_t old;              /* works that it was for, still out */
 	struct rd_task run;
 	struct rd_timer again;
 };
@@ -53,6 +63,7 @@ static void wake(void *arg)
 static void give(struct rd_intake *in, struct rd_work *work)
 {
 	in->out++;
+	work->round = in->round;
 	rd_runner_give(in->self->runner, work);
 }
 
@@ -188,6 +199,39 @@ static void finish_late(struct rd_intake *in, struct rd_work *work)
 	rd_source_finished(work->source, work);
 }
 
+static void held_too_long(void *arg)
+{
+	struct rd_intake *in = arg;
+
+	if (in->out == 0 || in->self->runner->places == 1)
+		return;
+	rd_log(RD_LOG_WARN, "intake.held", "in_hand=%zu", in->out);
+	in->passing = true;
+	in->round++;
+	in->old = in->out;
+	wake(in);
+}
+
+/* Have suspects something to wait for?  True: so have the others. */
+static bool hold_others(struct rd_intake *in)
+{
+	const struct rd_gauge *g = &in->self->gauge;
+	uint64_t ms =
+	    g->count > 0 ? PATIENCE * g->spent_us / g->count / 1000 : 0;
+
+	if (in->out == 0) {
+		rd_timer_stop(&in->held);
+		if (in->self->open)
+			note_start(in,
+				   rd_list_item(rd_list_shift(&in->suspects),
+						struct rd_work, link));
+		return true;
+	}
+	if (!in->passing && !rd_timer_pending(&in->held))
+		rd_timer_start(&in->held, ms > PATIENCE_MS ? ms : PATIENCE_MS);
+	return !in->passing;
+}
+
 static void give_back_shut(struct rd_intake *in)
 {
 	struct rd_list *pos, *tmp;
@@ -212,13 +256,8 @@ static void run(void *arg)
 		give_back_shut(in);
 	if (in->alone != NULL || rd_timer_pending(&in->again))
 		return;
-	if (!rd_list_empty(&in->suspects)) {
-		if (in->out == 0 && in->self->open)
-			note_start(in,
-				   rd_list_item(rd_list_shift(&in->suspects),
-						struct rd_work, link));
+	if (!rd_list_empty(&in->suspects) && hold_others(in))
 		return;
-	}
 	while (has_room(in) && (link = rd_list_shift(&in->waiting)) != NULL) {
 		struct rd_work *work = rd_list_item(link, struct rd_work, link);
 
@@ -251,6 +290,8 @@ void rd_intake_give(struct rd_intake *in, struct rd_work *work)
 void rd_intake_back(struct rd_intake *in, struct rd_work *work)
 {
 	in->out--;
+	if (in->passing && work->round < in->round && --in->old == 0)
+		in->passing = false;
 	if (in->alone == work) {
 		in->alone = NULL;
 		rd_proc_at_risk(in->self->proc, false);
@@ -299,6 +340,7 @@ struct rd_intake *rd_intake_new(struct rd_self *self)
 	rd_list_init(&in->suspects);
 	rd_task_init(&in->run, run, in);
 	rd_timer_init(&in->again, self->loop, wake, in);
+	rd_timer_init(&in->held, self->loop, held_too_long, in);
 	return in;
 }
 
@@ -310,6 +352,7 @@ void rd_intake_free(struct rd_intake **intake)
 		return;
 	rd_task_cancel(&in->run);
 	rd_timer_stop(&in->again);
+	rd_timer_stop(&in->held);
 	free(in);
 	*intake = NULL;
 }

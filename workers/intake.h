@@ -4,7 +4,8 @@
  *
  * A message that may have ended who handled it before runs alone, so that it
  * takes nothing along, and its start is written to Redis first (start.lua), so
- * that it counts.  All others go straight on, as far as the runner has places.
+ * that it counts.  All others go straight on, as far as the runner has places;
+ * also past one that waits to be alone, if that takes too long.
  */
 #ifndef RD_WORKERS_INTAKE_H
 #define RD_WORKERS_INTAKE_H

@@ -51,6 +51,7 @@ struct rd_work {
 	struct rd_order order;     /* what its commit asks for */
 	uint64_t spent_us;         /* the handler's time */
 	uint64_t done_us;          /* when it had done it; 0: just now */
+	uint64_t round;            /* for the intake's own use */
 	/* For the runner's own use. */
 	uint64_t seq;      /* exec: its number in the line protocol */
 	uint64_t end;      /* exec: where its line ends in all that was sent */

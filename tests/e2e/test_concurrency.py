@@ -14,6 +14,7 @@ from collections import Counter
 import pytest
 
 from harness import PYTHON, REPO, SUPPORT, channel_key, eventually
+from harness import run as run_verb
 
 CC = shutil.which("cc")
 NODE = shutil.which("node") or shutil.which("nodejs")
@@ -198,6 +199,35 @@ def test_message_that_is_never_answered_holds_up_nobody(several):
     several.put(*({"n": n} for n in range(1, 200)))
     several.wait(range(1, 200))
     assert len(several.starts(0)) == 1
+
+
+def test_message_that_must_run_alone_and_cannot_holds_up_nobody(several):
+    """It is taken over from the dead, and another one is never answered."""
+    site = several.start("--concurrency", "4", "--lease", "500ms",
+                         "--handler-timeout", "20s", "--max-attempts", "1")
+    several.put({"n": 0, "do": "silent"})
+    several.begun(0)
+    targets = {"REDISTRIBUTE_TARGETS": several.server.uri}
+    run_verb("pause", several.channel, "--team", several.channel, env=targets)
+    site.log.wait("team.paused", pauses="1")
+    key = channel_key(several.channel)
+    left = iter(range(100, 200))
+
+    def taken_by_the_dead():
+        """A read that waits when the pause comes may still bring it here."""
+        several.put({"n": next(left)})
+        return several.store.xreadgroup(several.channel, "dead:0.1",
+                                        {key: ">"}, 1)
+    (_, ((_, fields),)), = eventually(taken_by_the_dead)
+    suspect = json.loads(fields[b"json"])["n"]
+    run_verb("resume", several.channel, "--team", several.channel, env=targets)
+    site.log.wait("intake.held")
+    several.put(*({"n": n} for n in range(1, 60)))
+    several.wait([*range(1, 60), *range(100, suspect)])
+    assert len(several.starts(0)) == 1 and not several.letters()
+    # In its turn it is run alone.
+    several.wait([*range(1, 60), *range(100, suspect + 1)], deadline=40)
+    assert several.letters() == [(0, "attempts")]
 
 
 def test_timeout_is_of_one_message_and_others_run_again_uncounted(several):
