@@ -81,7 +81,7 @@ void rd_work_free(struct rd_work **work)
 	if (*work == NULL)
 		return;
 	rd_verdict_fini(&(*work)->verdict);
-	if ((*work)->bytes <= BLOCK_BYTES && spare_count < SPARE_MAX) {
+	if ((*work)->bytes <= BLOCK_BYTES && spare_count + 1 <= SPARE_MAX) {
 		rd_list_insert(spare.next, &(*work)->link);
 		spare_count++;
 	} else {
