@@ -251,6 +251,18 @@ static struct rd_slice *put_words(struct rd_slice *to, const char *text,
 	return to;
 }
 
+const struct rd_slice *rd_batch_acks(struct rd_batch *b, struct rd_slice key,
+				     struct rd_slice group, size_t *count_out)
+{
+	*count_out = 3 + b->plain.count;
+	b->args = rd_realloc(b->args, *count_out * sizeof(*b->args));
+	b->args[0] = rd_slice_str("XACK");
+	b->args[1] = key;
+	b->args[2] = group;
+	put_words(b->args + 3, rd_buf_slice(&b->text).data, &b->plain);
+	return b->args;
+}
+
 const struct rd_slice *rd_batch_args(struct rd_batch *b,
 				     const struct rd_batch_head *head,
 				     size_t *count_out)

@@ -79,6 +79,10 @@ struct rd_batch_head {
 	bool strict;   /* without its fence nothing is ours */
 	bool in_order; /* nor where something comes before them */
 };
+/* The words of XACK for all entries, where all are plain.  Borrowed until the
+ * batch changes. */
+const struct rd_slice *rd_batch_acks(struct rd_batch *b, struct rd_slice key,
+				     struct rd_slice group, size_t *count_out);
 /* The whole ARGV.  Borrowed until the batch changes. */
 const struct rd_slice *rd_batch_args(struct rd_batch *b,
 				     const struct rd_batch_head *head,

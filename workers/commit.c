@@ -8,6 +8,15 @@
  * else: the script does nothing for an entry that is no longer pending under
  * our name, so it cannot happen twice.
  *
+ * Most batches of a shared channel ask for nothing but acknowledgements of what
+ * was never given to anybody else, and are one XACK, without the script. Should
+ * somebody have taken such a message from us meanwhile, for dead, then it has
+ * been handled all the same, and what he makes of it comes to nothing: whoever
+ * acknowledges first decides, for the script looks at each entry that has
+ * effects.  A message that had failed before, or was started alone, has numbers
+ * to be removed; one of a divided channel must not be settled by who is not its
+ * owner any more: these go by the script.
+ *
  * An entry whose emits Redis cannot store comes back with the reason, and is
  * then a failed attempt like any other.  So are all that store something, where
  * Redis goes on refusing the whole batch for a reason that does not pass.
@@ -103,11 +112,14 @@ static void commit_run(void *arg)
 		return;
 	rd_list_init(&others);
 	s->batch = batch_get(s->self);
+	s->bare = !s->strict;
 	while (!rd_list_empty(&s->finished) && rd_batch_has_room(s->batch)) {
 		struct rd_work *work = rd_list_item(rd_list_shift(&s->finished),
 						    struct rd_work, link);
 
 		decide(s, work);
+		s->bare &= work->deliveries == 1 && work->failed == 0 &&
+			   work->starts == 0;
 		rd_batch_add(s->batch, work->message.id, work->deliveries,
 			     &work->order, &work->verdict, s->in_order);
 		rd_list_push(rd_batch_is_plain(&work->order, &work->verdict)
@@ -115,6 +127,7 @@ static void commit_run(void *arg)
 				 : &others,
 			     &work->link);
 	}
+	s->bare &= rd_list_empty(&others);
 	while ((link = rd_list_shift(&others)) != NULL)
 		rd_list_push(&s->sent, link);
 	s->repeated = false;
@@ -224,15 +237,10 @@ static void refused(struct rd_source *s, struct rd_work *work,
 	rd_list_push(&s->finished, &work->link);
 }
 
-static void settle(struct rd_source *s, struct rd_work *work,
-		   const struct rd_reply *code)
+/* code: see commit.lua. */
+static void settle(struct rd_source *s, struct rd_work *work, int64_t code)
 {
-	rd_list_remove(&work->link);
-	if (code != NULL && code->type == RD_REPLY_STRING) {
-		refused(s, work, code->str);
-		return;
-	}
-	switch (rd_reply_int(code, 0)) {
+	switch (code) {
 	case 1:
 		count_done(s, work);
 		break;
@@ -250,6 +258,16 @@ static void settle(struct rd_source *s, struct rd_work *work,
 	rd_source_drop(s, work);
 }
 
+/* XACK tells only how many there were: the others were taken from us. */
+static void settle_bare(struct rd_source *s, int64_t acked)
+{
+	struct rd_list *link;
+
+	while ((link = rd_list_shift(&s->sent)) != NULL)
+		settle(s, rd_list_item(link, struct rd_work, link),
+		       acked-- > 0 ? 1 : 0);
+}
+
 /* The answer for entry i of the batch; see commit.lua. */
 static const struct rd_reply *code_of(const struct rd_batch *b,
 				      const struct rd_reply *reply, size_t i)
@@ -261,6 +279,23 @@ static const struct rd_reply *code_of(const struct rd_batch *b,
 	return plain != NULL && plain->type == RD_REPLY_ARRAY
 		   ? rd_reply_at(plain, i)
 		   : plain;
+}
+
+static void settle_all(struct rd_source *s, const struct rd_reply *reply)
+{
+	struct rd_list *pos, *tmp;
+	size_t i = 0;
+
+	rd_list_each_safe (pos, tmp, &s->sent) {
+		struct rd_work *work = rd_list_item(pos, struct rd_work, link);
+		const struct rd_reply *code = code_of(s->batch, reply, i++);
+
+		rd_list_remove(pos);
+		if (code != NULL && code->type == RD_REPLY_STRING)
+			refused(s, work, code->str);
+		else
+			settle(s, work, rd_reply_int(code, 0));
+	}
 }
 
 /* A state of the server, which somebody will mend. */
@@ -307,8 +342,6 @@ static void committed(void *arg, int err, const struct rd_reply *reply)
 {
 	struct rd_source *s = arg;
 	uint64_t fenced = s->self->counters.fenced;
-	struct rd_list *pos, *tmp;
-	size_t i = 0;
 
 	s->flying = false;
 	if (err != RD_OK) {
@@ -319,9 +352,10 @@ static void committed(void *arg, int err, const struct rd_reply *reply)
 		return;
 	}
 	s->refusals = 0;
-	rd_list_each_safe (pos, tmp, &s->sent)
-		settle(s, rd_list_item(pos, struct rd_work, link),
-		       code_of(s->batch, reply, i++));
+	if (s->bare)
+		settle_bare(s, rd_reply_int(reply, 0));
+	else
+		settle_all(s, reply);
 	batch_put(s);
 	fenced = s->self->counters.fenced - fenced;
 	rd_task_defer(&s->commit, s->self->loop);
@@ -371,7 +405,17 @@ static void collect_keys(struct rd_source *s, struct rd_buf *bufs)
 		target_key(s, t, &bufs[i++]);
 }
 
-static void commit_send(struct rd_source *s)
+static int send_bare(struct rd_source *s)
+{
+	const struct rd_slice *argv;
+	size_t count;
+
+	argv = rd_batch_acks(s->batch, rd_buf_slice(&s->key), s->self->team,
+			     &count);
+	return rd_redis_send(s->self->redis, committed, s, argv, count);
+}
+
+static int send_script(struct rd_source *s)
 {
 	size_t n = OWN_KEYS + s->batch->target_count, args;
 	struct rd_slice *keys = rd_new_array(struct rd_slice, n);
@@ -381,18 +425,24 @@ static void commit_send(struct rd_source *s)
 	    s->name,       rd_buf_slice(&s->fence),
 	    s->strict,     s->in_order};
 	const struct rd_slice *argv;
+	int err;
 
 	collect_keys(s, bufs);
 	for (size_t i = 0; i < n; i++)
 		keys[i] = rd_buf_slice(&bufs[i]);
 	argv = rd_batch_args(s->batch, &head, &args);
-	if (rd_script_call(s->self->redis, RD_SCRIPT_COMMIT, keys, n, argv,
-			   args, committed, s) == RD_OK)
-		s->flying = true;
-	else
-		rd_timer_start(&s->pause, PAUSE_MS);
+	err = rd_script_call(s->self->redis, RD_SCRIPT_COMMIT, keys, n, argv,
+			     args, committed, s);
 	for (size_t i = 0; i < n; i++)
 		rd_buf_fini(&bufs[i]);
 	free(bufs);
 	free(keys);
+	return err;
+}
+
+static void commit_send(struct rd_source *s)
+{
+	s->flying = (s->bare ? send_bare(s) : send_script(s)) == RD_OK;
+	if (!s->flying)
+		rd_timer_start(&s->pause, PAUSE_MS);
 }

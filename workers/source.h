@@ -62,6 +62,7 @@ struct rd_source {
 	struct rd_list sent;     /* works of the commit under way */
 	struct rd_batch *batch;  /* that commit; NULL: none is under way */
 	bool flying;             /* its answer is awaited */
+	bool bare;               /* it is one XACK */
 	bool repeated;           /* it was sent before, and may have run */
 	struct rd_task commit;   /* at the end of the turn */
 	struct rd_timer pause;   /* while Redis refuses commits */

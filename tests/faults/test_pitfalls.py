@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Pitfalls of consumer groups (workers/PITFALLS.md) that no other test shows."""
 import json
+import re
 import signal
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ import pytest
 from divided import (NUMBERS, TEAM, check_all, emitted, fleet,  # noqa: F401
                      lengths, make_known, names, pending, put, redis_, store,
                      wait_emitted)
-from harness import channel_key, eventually, holds, kill
+from harness import PYTHON, channel_key, eventually, holds, kill
 from harness import run as run_verb
 
 BOTH = pytest.mark.parametrize("consume", ["c:0", "c:*"],
@@ -211,3 +212,46 @@ def test_emit_that_is_forbidden_stops_nobody_for_ever(run, store, redis_, fleet,
     assert sorted(f[b"id"].decode() for f in letters) == ids
     assert all(b"NOPERM" in f[b"error"] for f in letters)
     eventually(lambda: pending(store, ["c:0"]) == 0)
+
+
+def test_plain_acknowledgement_that_comes_late_settles_for_whoever_has_it(
+        run, redis_, store, tmp_path):  # noqa: F811
+    """A message that asks for nothing is acknowledged without a look at who has
+    it: whoever does so first decides, and the other one notices."""
+    program = tmp_path / "slow.py"
+    program.write_text("""
+import json, os, sys, time
+for line in sys.stdin:
+    message = json.loads(line)
+    with open(sys.argv[1], "a") as f:
+        f.write(f"{os.getppid()} {message['data']['n']}\\n")
+    time.sleep(3)
+    print(json.dumps({"seq": message["seq"]}), flush=True)
+""")
+    seen = tmp_path / "seen"
+    seen.touch()
+    key = channel_key("late")
+
+    def site(name):
+        return run.daemon("--lease", "1s", "--consume", "late", "--node", name,
+                          "--team", "t", "--handler",
+                          f"exec:{PYTHON} {program} {seen}", redis=redis_,
+                          gateways=0, workers=1)
+    first = site("first")
+    for n in range(4):
+        store.xadd(key, {"json": json.dumps({"n": n})})
+    eventually(lambda: "0" in seen.read_text())
+    sleeper = first.kill_child("worker", 0, signal.SIGSTOP)
+    second = site("second")
+    eventually(lambda: any(c["pending"] and c["name"].startswith(b"second")
+                           for c in store.xinfo_consumers(key, "t")), 20)
+    kill(sleeper, signal.SIGCONT)
+    eventually(lambda: store.xpending(key, "t")["pending"] == 0, 60)
+    lines = [line.split()[1] for line in seen.read_text().splitlines()]
+    assert set(lines) == {"0", "1", "2", "3"}
+    store.xadd(key, {"json": '{"n":4}'})
+    eventually(lambda: "4" in seen.read_text().split())
+    eventually(lambda: store.xpending(key, "t")["pending"] == 0, 20)
+    assert not store.exists("rd:dead:t") and not store.zcard("rd:later:t:late")
+    for one in (first, second):
+        assert not re.search(r"^\S+ error ", one.transcript(), re.M)
