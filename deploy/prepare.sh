@@ -38,8 +38,10 @@ needs_tests() {
 	case $1 in
 	unit) needs_run ;;
 	rules) need clang-format clang-format ;;
-	e2e | faults)
+	e2e | faults | docs)
 		needs_run
+		need curl curl
+		need node nodejs
 		need openssl openssl
 		need systemd-analyze systemd
 		need /usr/lib/python3/dist-packages/pytest python3-pytest

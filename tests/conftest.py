@@ -14,7 +14,7 @@ import pytest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent / "support"))
-pytest.register_assert_rewrite("harness", "peer", "divided")
+pytest.register_assert_rewrite("harness", "peer", "divided", "documents")
 
 # No proxy stands between us and loopback.
 for name in ("http_proxy", "https_proxy", "all_proxy"):
@@ -38,7 +38,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    daemons = any({"e2e", "faults"} & set(i.path.parts) for i in items)
+    daemons = any({"e2e", "faults", "docs"} & set(i.path.parts) for i in items)
     needs = [p for p in harness.PROGRAMS.values() if not p.exists()]
     if daemons and needs:
         pytest.exit(f"not built: {needs[0]} (set RD_BUILD)", 2)

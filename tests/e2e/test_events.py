@@ -13,10 +13,9 @@ import time
 import pytest
 
 from events import EVENTS, Answerer
-from harness import REPO, eventually, holds, run as run_verb, xadd
+from harness import eventually, holds, run as run_verb, xadd
 from test_limits import own_address
 from peer import BINARY, TEXT, Closed, Peer, Refused
-from test_protocol import like
 
 ALLOW = {"allow": "1"}
 RULES = ["--events", EVENTS, "--rule",
@@ -832,61 +831,3 @@ def test_gateway_that_stops_with_clients_left_ends_well(run, server, worker):
     client.ask("call", channel="c", data=1)
     eventually(lambda: metric(gateway, "asks_waiting") == 2)
     assert gateway.stop() == 0
-
-
-# --- the page ----------------------------------------------------------------
-
-PAGE = (REPO / "gateway/PROTOCOL.md").read_text(encoding="utf-8")
-TALK = re.findall(r"^```transcript-events json\n(.*?)^```", PAGE, re.M | re.S)
-
-
-def lobby(event):
-    """The handler that the page describes."""
-    kind, data = event["event"], event.payload
-    if kind == "call" and event.get("type") == "ADD":
-        return change(sum(data), type="SUM")
-    if kind == "call" and event.get("type") == "JOIN":
-        return [{"op": "subscribe", "channel": data}, ALLOW]
-    if kind == "call" and event.get("type") == "LEAVE":
-        return [{"op": "unsubscribe", "channel": data,
-                 "reason": "you asked for it"}, ALLOW]
-    if kind == "call":
-        return refuse("no such thing")
-    if kind == "publish" and data == "hello":
-        return change("HELLO")
-    if kind == "publish" and data == "late":
-        return None
-    if kind == "publish":
-        return refuse("only hello")
-    return [{"op": "direct", "type": "WELCOME", "json": '{"room":"vip:1"}'},
-            ALLOW]
-
-
-@pytest.mark.parametrize("number", range(len(TALK)))
-def test_transcript_with_a_handler_is_what_happens(run, number):
-    store = run.redis()
-    gateway = run.daemon(*RULES, "--answer-timeout", "300ms", redis=store)
-    with Answerer(store, {k: lobby for k in
-                          ("subscribe", "publish", "call")}):
-        client = run.client(gateway)
-        either = []
-        for line in TALK[number].strip().splitlines() + [""]:
-            mark, _, text = line.partition(" ")
-            if mark != "<?":
-                while either:
-                    got = client.next()
-                    fit = [w for w in either if like(w, got)]
-                    assert fit, f"came {got}, wanted one of {either}"
-                    either.remove(fit[0])
-            if mark == ">":
-                client.put(json.loads(text))
-            elif mark == "<":
-                got = client.next()
-                assert like(json.loads(text), got), f"came {got}, not {text}"
-            elif mark == "<?":
-                either.append(json.loads(text))
-        client.nothing_more()
-
-
-def test_the_page_has_transcripts_with_a_handler():
-    assert TALK

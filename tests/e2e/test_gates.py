@@ -7,12 +7,12 @@ import shutil
 
 import pytest
 
+import blocks
 import sse
-from harness import BUILD, PYTHON, REPO, channel_key, eventually
+from harness import BUILD, PYTHON, channel_key, eventually
 from harness import run as run_verb
 from peer import Closed
 
-TEXT = (REPO / "workers/README.md").read_text("utf-8")
 NODE = shutil.which("node") or shutil.which("nodejs")
 PROGRAMS = {"python": PYTHON, "javascript": NODE, "c": None}
 RULE = ["--rule", "* subscribe=handler publish=handler call=handler"]
@@ -31,9 +31,9 @@ def example(language, directory):
         return BUILD / "workers/example_server.so"
     if PROGRAMS[language] is None:
         pytest.skip(f"nothing here runs {language}")
-    *_, block = re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)
     path = directory / "gate"
-    path.write_text(block, "utf-8")
+    path.write_text(blocks.example("workers/README.md", "test", language),
+                    "utf-8")
     return f"exec:{PROGRAMS[language]} {path}"
 
 

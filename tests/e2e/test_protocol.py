@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""gateway/PROTOCOL.md is what the gateway does: its transcripts, replayed, and
-what it says in words about requests, replies and errors."""
-import base64
+"""gateway/PROTOCOL.md is what the gateway does: what it says in words about
+requests, replies and errors.  Its transcripts are replayed by tests/docs."""
 import json
 import re
 import time
@@ -9,69 +8,8 @@ import time
 import pytest
 
 import peer
-from harness import REPO, xadd
+from harness import xadd
 from peer import Client, Peer
-
-PAGE = (REPO / "gateway/PROTOCOL.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```transcript (\w+)\n(.*?)^```", re.M | re.S)
-TRANSCRIPTS = [(m[1], m[2].strip().splitlines()) for m in BLOCK.finditer(PAGE)]
-
-
-def like(wanted, got):
-    """* stands for any value that is there, {"bin": ...} for bytes."""
-    if wanted == "*":
-        return got is not None
-    if isinstance(wanted, dict) and set(wanted) == {"bin"}:
-        return got == base64.b64decode(wanted["bin"])
-    if isinstance(wanted, dict):
-        return (isinstance(got, dict) and set(wanted) == set(got) and
-                all(like(v, got[k]) for k, v in wanted.items()))
-    if isinstance(wanted, list):
-        return (isinstance(got, list) and len(wanted) == len(got) and
-                all(map(like, wanted, got)))
-    return type(wanted) is type(got) and wanted == got
-
-
-def real(value):
-    """The bytes that {"bin": ...} stands for."""
-    if isinstance(value, dict) and set(value) == {"bin"}:
-        return base64.b64decode(value["bin"])
-    if isinstance(value, dict):
-        return {k: real(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [real(v) for v in value]
-    return value
-
-
-def test_the_page_has_transcripts_of_both_codecs():
-    assert {codec for codec, _ in TRANSCRIPTS} == {"json", "msgpack"}
-    for _, lines in TRANSCRIPTS:
-        assert all(re.match(r"(>|<\??) \{", line) for line in lines)
-
-
-@pytest.mark.parametrize("number", range(len(TRANSCRIPTS)))
-def test_transcript_is_what_happens(run, number):
-    codec, lines = TRANSCRIPTS[number]
-    gateway = run.daemon(redis=run.redis())
-    client = run.client(gateway, codec)
-    either = []
-    for line in lines + [None]:
-        mark, _, text = (line or "").partition(" ")
-        if mark != "<?":
-            while either:
-                got = client.next()
-                fit = [w for w in either if like(w, got)]
-                assert fit, f"came {got}, wanted one of {either}"
-                either.remove(fit[0])
-        if mark == ">":
-            client.put(real(json.loads(text)))
-        elif mark == "<":
-            got = client.next()
-            assert like(json.loads(text), got), f"came {got}, wanted {text}"
-        elif mark == "<?":
-            either.append(json.loads(text))
-    # And nothing else was under way.
-    client.nothing_more()
 
 
 @pytest.mark.parametrize("codec", ["json", "msgpack"])

@@ -3,13 +3,13 @@
 users need, as deploy/README.md has it, proved by a fleet that has no more."""
 import contextlib
 import json
-import re
 import socket
 
 import pytest
 
+import blocks
 import sse
-from harness import (REDIS_SERVER, REPO, FakeRedis, channel_key,
+from harness import (REDIS_SERVER, FakeRedis, channel_key,
                      eventually, exec_handler, free_ports, http_get, xadd)
 from harness import run as run_verb
 
@@ -110,9 +110,7 @@ def test_policy_of_memory_is_said(run, tmp_path):
 
 def least():
     """{user: rules} of deploy/README.md."""
-    text = (REPO / "deploy/README.md").read_text()
-    block = re.search(r"\*\*The least that a user needs\.\*\*.*?```\n(.*?)```",
-                      text, re.S)[1]
+    block = blocks.example("deploy/README.md", "test", "text")
     users = {}
     for line in block.replace("\\\n", " ").splitlines():
         words = line.split()
