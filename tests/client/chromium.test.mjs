@@ -5,9 +5,10 @@
  */
 
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { chromium } from 'playwright-core'
-import { Daemon, makeClient, Relay, within } from './support.mjs'
+import { Daemon, documented, makeClient, Relay, within } from './support.mjs'
 
 const WINDOW = { viewport: { width: 1000, height: 700 } }
 
@@ -15,7 +16,7 @@ async function launch (t) {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync', '--no-first-run', '--no-default-browser-check']
+      '--disable-component-update', '--disable-sync', '--disable-features=LocalNetworkAccessChecks', '--no-first-run', '--no-default-browser-check']
   })
   t.after(() => browser.close())
   return browser
@@ -97,6 +98,34 @@ test('a browser and a gateway', async t => {
     const second = await within(visit(2), 'the second visit')
     assert.deepEqual(second.loaded, [{ foo: 'bar' }])
     assert.deepEqual(second.received.map(message => message.data), ['missed', { foo: 'bar' }])
+  })
+
+  await t.test('the page of the README', async t => {
+    const context = await browser.newContext(WINDOW)
+    t.after(() => context.close())
+    const page = await context.newPage()
+    const html = await documented('gateway/client/README.md', 'html', 'chromium.test.mjs')
+    await page.route('**/mine.html', route => route.fulfill({ contentType: 'text/html', body: html }))
+    const greeted = new Promise(resolve => page.on('websocket', socket => socket.on('framereceived', resolve)))
+    await page.goto(`${daemon.url}/mine.html`)
+    const { payload } = await within(greeted, 'a welcome')
+    assert.equal(JSON.parse(payload).push, 'welcome')
+  })
+
+  await t.test('what the first README says without the client', async t => {
+    const daemon = await Daemon.start(t)
+    const text = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
+    const [socket, events] = text.match(/(?<=`)new (WebSocket|EventSource)\(.*?\)(?=`)/g).map(code => code.replace('127.0.0.1:8080', new URL(daemon.url).host))
+    const page = await open(t, browser, `${daemon.url}/example`)
+    const seen = await within(page.evaluate(`(async () => {
+      const opened = made => new Promise(resolve => { made.onopen = () => resolve(made) })
+      const heard = made => new Promise(resolve => { made.onmessage = event => resolve(event.data) })
+      const both = await Promise.all([opened(${socket}), opened(${events})])
+      const all = Promise.all(both.map(heard))
+      both[0].send('bare')
+      return all
+    })()`), 'both')
+    assert.deepEqual(seen, ['bare', 'bare'])
   })
 
   await t.test('two windows in a room see each other\'s lines, a third replays them', async t => {

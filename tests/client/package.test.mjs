@@ -11,7 +11,7 @@ import path from 'node:path'
 import { createServer } from 'node:tls'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { MemoryGateway, run } from './support.mjs'
+import { Daemon, documented, MemoryGateway, run } from './support.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const source = path.join(here, '../../gateway/client')
@@ -34,15 +34,10 @@ async function program (dir, name, text) {
   return { stdout: stdout.trim(), stderr }
 }
 
-const EXAMPLE = `
-client.load('myTestChannel', (messages, lastOffset) => {
-  client.subscribe('myTestChannel', lastOffset, messages => {
-    console.log(messages[0].type, JSON.stringify(messages[0].data))
-    client.close()
-  })
-})
-client.publish('myTestChannel', 'TEST_MESSAGE', { foo: 'bar' })
-`
+/** The example of the README, which does this with its messages. */
+const WHOLE = (await documented('gateway/client/README.md', 'js', 'package.test.mjs'))
+  .replace('// Do stuff with messages!', 'console.log(messages[0].type, JSON.stringify(messages[0].data)); client.close()')
+const EXAMPLE = WHOLE.slice(WHOLE.indexOf('// Load'))
 const RESULT = 'TEST_MESSAGE {"foo":"bar"}'
 
 test('require, without new, with the package ws', async t => {
@@ -50,12 +45,19 @@ test('require, without new, with the package ws', async t => {
   const dir = await project(t, { ws: true })
   const { stdout, stderr } = await program(dir, 'main.cjs', `
     delete globalThis.WebSocket
-    const client = require('redistribute-client')({
-      targets: ['${gateway.url}']
-    })
-    ${EXAMPLE}`)
+    ${WHOLE.replace('https://redistribute-api.demo:8080', gateway.url)}`)
   assert.equal(stdout, RESULT)
   assert.equal(stderr, '', 'no warnings')
+})
+
+test('the example of the first README, on the real gateway', async t => {
+  const daemon = await Daemon.start(t)
+  const dir = await project(t, { ws: true })
+  const text = await documented('README.md', 'js', 'package.test.mjs')
+  const { stdout } = await program(dir, 'main.mjs', text.replace('http://127.0.0.1:8080', daemon.url) +
+    "\nif (offset !== await client.history('room1', {}).then(page => page.messages[0].offset)) process.exit(1)" +
+    '\nsetTimeout(() => client.close(), 200)')
+  assert.match(stdout, /^\d+-\d+ GREETING \{ say: 'hello' \}$/)
 })
 
 test('import, with new', async t => {

@@ -13,7 +13,7 @@
 
 import { spawn } from 'node:child_process'
 import { EventEmitter } from 'node:events'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
@@ -285,6 +285,15 @@ export class MemoryGateway extends EventEmitter {
 
 function send (socket, frame) {
   if (socket.readyState === WS.OPEN) socket.send(JSON.stringify(frame))
+}
+
+/* ---- The documents ---------------------------------------------------- */
+
+/** The block of a document whose mark names that test. */
+export async function documented (document, language, test) {
+  const text = await readFile(new URL(`../../${document}`, import.meta.url), 'utf8')
+  const blocks = [...text.matchAll(/^```(.*)\n([^]*?)^```$/gm)]
+  return blocks.find(([, mark]) => mark === `${language} test=tests/client/${test}`)[2]
 }
 
 /* ---- The real daemon -------------------------------------------------- */
