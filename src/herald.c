@@ -309,6 +309,13 @@ void rd_herald_report(struct rd_herald *herald)
 		rd_node_soon(herald->node);
 }
 
+int rd_herald_report_now(struct rd_herald *herald, rd_reply_fn *fn, void *arg)
+{
+	if (herald->node == NULL)
+		return RD_ECONN;
+	return rd_node_now(herald->node, fn, arg);
+}
+
 bool rd_herald_is_loading(const struct rd_herald *herald)
 {
 	return herald->loading;

@@ -45,6 +45,10 @@ bool rd_herald_is_up(const struct rd_herald *herald);
 struct rd_redis *rd_herald_link(struct rd_herald *herald);
 /* Something has changed that our entry tells: write it soon. */
 void rd_herald_report(struct rd_herald *herald);
+/* Writes it at once, and calls fn when Redis has answered; a negative error
+ * where it cannot be, which does not call. */
+RD_MUST_CHECK int rd_herald_report_now(struct rd_herald *herald,
+				       rd_reply_fn *fn, void *arg);
 /* Did Redis say, when it was asked last, that it loads its data? */
 bool rd_herald_is_loading(const struct rd_herald *herald);
 

@@ -99,7 +99,7 @@ static void on_report(void *arg, int err, const struct rd_reply *reply)
 		rd_log(RD_LOG_WARN, "node.report", "why=%s", reply->str.data);
 }
 
-static int send_report(struct rd_node *n)
+static int send_report(struct rd_node *n, rd_reply_fn *fn, void *arg)
 {
 	const struct rd_slice keys[] = {rd_buf_slice(&n->key),
 					rd_buf_slice(&n->nodes)};
@@ -120,7 +120,7 @@ static int send_report(struct rd_node *n)
 		from = n->ends[i];
 	}
 	return rd_script_call(n->link, RD_SCRIPT_REPORT, keys, 2, words,
-			      3 + n->count, on_report, NULL);
+			      3 + n->count, fn, arg);
 }
 
 static void report(void *arg)
@@ -134,7 +134,7 @@ static void report(void *arg)
 		return;
 	make_report(n);
 	/* Where one cannot be sent, the link is down: next time then. */
-	(void)!send_report(n);
+	(void)!send_report(n, on_report, NULL);
 }
 
 struct rd_node *rd_node_start(struct rd_loop *loop, struct rd_redis *link,
@@ -161,6 +161,14 @@ void rd_node_soon(struct rd_node *n)
 	if (!n->soon)
 		rd_timer_start(&n->timer, SOON_MS);
 	n->soon = true;
+}
+
+int rd_node_now(struct rd_node *n, rd_reply_fn *fn, void *arg)
+{
+	if (!rd_redis_is_up(n->link))
+		return RD_ECONN;
+	make_report(n);
+	return send_report(n, fn, arg);
 }
 
 void rd_node_stop(struct rd_node **np)

@@ -29,6 +29,9 @@ struct rd_node *rd_node_start(struct rd_loop *loop, struct rd_redis *link,
 void rd_node_stop(struct rd_node **node);
 /* Something has changed that others wait for: reports within 0.1 s. */
 void rd_node_soon(struct rd_node *node);
+/* Reports at once, and calls fn when Redis has answered; a negative error where
+ * the link is down, which does not call. */
+RD_MUST_CHECK int rd_node_now(struct rd_node *node, rd_reply_fn *fn, void *arg);
 /* Inside rd_node_fn: one field. */
 void rd_node_add(struct rd_node *node, const char *name, uint64_t value);
 void rd_node_adds(struct rd_node *node, const char *name, const char *value);

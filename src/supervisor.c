@@ -128,6 +128,28 @@ static void say_ready(struct rd_supervisor *sup)
 	rd_notify("READY=1");
 }
 
+static void on_told(void *arg, int err, const struct rd_reply *reply)
+{
+	struct rd_supervisor *sup = arg;
+
+	(void)err;
+	(void)reply;
+	if (sup->phase == RD_PHASE_STARTING)
+		say_ready(sup);
+}
+
+/* Whoever waits for the word may ask for us at once, as scale does: Redis must
+ * have heard of us before. */
+static void tell_and_say_ready(struct rd_supervisor *sup)
+{
+	if (sup->telling)
+		return;
+	sup->telling = true;
+	if (sup->herald == NULL ||
+	    rd_herald_report_now(sup->herald, on_told, sup) != RD_OK)
+		say_ready(sup);
+}
+
 /* --- down ---------------------------------------------------------------- */
 
 static void ask_for_time(void *arg)
@@ -213,7 +235,7 @@ static void look(void *arg)
 		break;
 	case RD_PHASE_STARTING:
 		if (all_running(sup))
-			say_ready(sup);
+			tell_and_say_ready(sup);
 		break;
 	case RD_PHASE_DRAINING:
 		if (is_empty(sup, RD_ROLE_GATEWAY) &&

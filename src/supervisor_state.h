@@ -45,6 +45,7 @@ struct rd_supervisor {
 	struct rd_herald *herald;     /* owned; NULL before Redis */
 	struct rd_nodelock *nodelock; /* owned, as long as the herald */
 	bool named;                   /* the name of this node is ours */
+	bool telling;                 /* Redis hears that all are running */
 	struct rd_control *control;   /* owned, from then on */
 	struct rd_embedded_log *redis_log; /* owned */
 	struct rd_task look;               /* has the next phase come? */

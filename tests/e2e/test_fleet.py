@@ -328,6 +328,14 @@ def test_ttin_and_ttou_are_for_the_first_team(run, server, store, conf):
     assert members(store, "one") == {0}
 
 
+def test_supervisor_that_says_ready_can_be_scaled(run):
+    """`systemctl start redistribute && redistribute scale 2`"""
+    server = run.redis()
+    run.daemon("--consume", "a", redis=server, gateways=0, workers=1)
+    status, out, err = scale(server, "2")
+    assert status == 0, out + err
+
+
 def test_scale_on_one_machine(run, server, store):
     site = run.daemon("--consume", "a", "--node", "n1", redis=server, gateways=0,
                       workers=1)
