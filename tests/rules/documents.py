@@ -22,7 +22,6 @@ sys.path.insert(0, str(ROOT / "tests/support"))
 import blocks       # noqa: E402
 import commands     # noqa: E402
 
-CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 TEST = re.compile(r"((?:e2e|unit|faults|docs|fuzz)/\w+\.(?:py|c))(?:::(\w+))?")
 STARTS = re.compile(r"(?:redistribute [a-z]|tests/run|deploy/quickstart|meson "
                     r"|systemctl |journalctl |tests/faults/history/run"
@@ -67,13 +66,8 @@ def judge_code(code, flags):
 
 
 def judge_text(path, flags):
-    text = (ROOT / path).read_text("utf-8")
-    # Blocks are empty lines here.
-    bare = re.sub(r"^```.*?^```$|^<!--.*?-->$",
-                  lambda m: "\n" * m[0].count("\n"), text, flags=re.M | re.S)
-    for found in CODE.finditer(bare):
-        where = f"{path}:{bare.count(chr(10), 0, found.start()) + 1}"
-        code = found[1].replace("\n", " ").strip()
+    for line, code in blocks.codes(path):
+        where = f"{path}:{line}"
         for wrong in judge_code(code, flags):
             yield where, f"`{code}`: {wrong}"
         test = TEST.fullmatch(code)

@@ -117,6 +117,17 @@ def blocks(path):
     return found
 
 
+def codes(path):
+    """(line, code) of what stands in backquotes in the text of a document."""
+    # Blocks are empty lines here.
+    bare = re.sub(r"^```.*?^```$|^<!--.*?-->$",
+                  lambda m: "\n" * m[0].count("\n"),
+                  (ROOT / path).read_text("utf-8"), flags=re.M | re.S)
+    for found in re.finditer(r"(?<!`)`([^`]+)`(?!`)", bare):
+        yield (bare.count("\n", 0, found.start()) + 1,
+               found[1].replace("\n", " ").strip())
+
+
 def documents():
     """Every document of the tree, below the root."""
     return [p.relative_to(ROOT).as_posix() for p in sorted(ROOT.rglob("*"))

@@ -37,6 +37,7 @@ PLACES = {
 FLAGS = {
     "deploy/quickstart": " --port 8080 --ops-port 8081",
     "tests/faults/history/run": " --plan",      # else it takes hours
+    "redistribute top": " --once",
 }
 _PLACE = re.compile("|".join(rf"(?<![\w.-]){p}(?![\w.@-])" for p in PLACES))
 
@@ -136,7 +137,8 @@ class World:
     def script(self, block, text):
         """A file of the commands, which tells the line that failed."""
         for command, flags in FLAGS.items():
-            whole = shlex.quote(str(REPO / command)) + flags
+            whole = (shlex.quote(str(REPO / command)) if "/" in command
+                     else command) + flags
             text, found = re.subn(rf"^{command}\b", lambda _, w=whole: w,
                                   text, flags=re.M)
             if found and "quickstart" in command and BUILD != REPO / "build":
