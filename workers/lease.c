@@ -136,19 +136,25 @@ static size_t drop_ended(struct rd_leases *l)
 	return lost;
 }
 
+/*
+ * Those that come first are served first, and given up last.  Were that always
+ * the same slots, then the others would have no turn in a team that changes
+ * faster than it takes over; so we begin anywhere.
+ */
 static size_t add_gained(struct rd_leases *l)
 {
+	unsigned first = (unsigned)(rd_self_random() % l->count);
 	size_t gained = 0;
 
 	for (unsigned i = 0; i < l->count; i++) {
-		struct slot *s = &l->slots[i];
+		struct slot *s = &l->slots[(first + i) % l->count];
 
 		if (s->holding != NONE || s->heard == 0)
 			continue;
 		s->token = s->heard;
 		slot_enter(l, s, HELD);
 		gained++;
-		l->ops->gained(l->arg, i);
+		l->ops->gained(l->arg, number_of(l, s));
 	}
 	return gained;
 }

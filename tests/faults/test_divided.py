@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Divided channels keep their order and lose and double nothing, whoever dies,
 stops, wakes up late, or is cut off at the worst moment."""
+import binascii
 import json
 import os
 import random
@@ -232,6 +233,38 @@ def test_links_that_break_all_the_time(redis_, store, proxy, fleet):
 
 
 # --- quiet -------------------------------------------------------------------
+
+def slot_of(channel):
+    return binascii.crc_hqx(channel.encode(), 0) % 256
+
+
+@pytest.mark.deadline(90)
+def test_it_is_not_always_the_same_channels_that_wait_for_all_others(
+        redis_, store, fleet):
+    """Who is served last after a take-over is also handed over first.  In a
+    team that changes all the time it must not be the same ones each time."""
+    channels = sorted({slot_of(c): c for c in names(4000)}.values(),
+                      key=slot_of)
+    make_known(store, channels)
+    site = fleet(redis_, 2, "--lease", "1s")
+    wait_shared_after_first(store, channels)
+    places = []     # of the first served, among those that were taken over
+    for n in range(1, 9):
+        taken = [c for c, (_, index) in owners(store, channels).items()
+                 if index == 1]
+        pid = site.kill_child("worker", 1, signal.SIGSTOP)
+        put(store, channels, [n])
+        wait_emitted(store, channels, n + 1)
+        os.kill(pid, signal.SIGCONT)
+        served = {c: store.xrevrange(channel_key(f"out:{c}"), count=1)[0][0]
+                  for c in taken}
+        first = min(taken, key=lambda c: [int(x) for x in
+                                          served[c].split(b"-")])
+        places.append(taken.index(first) / len(taken))
+        wait_shared(store, channels, 2)
+    assert max(places) > 0.25, places
+    assert site.stop() == 0
+
 
 @pytest.mark.deadline(90)
 def test_a_quiet_worker_gives_its_channels_away(redis_, store, fleet):
