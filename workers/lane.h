@@ -50,7 +50,8 @@ struct rd_lane {
 	bool calling;                 /* claim.lua is under way */
 	bool anew;                    /* and its answer is void: once more */
 	bool reading;                 /* read.lua is under way */
-	bool peeking;                 /* the sweep's look is */
+	bool idle;                    /* the claim found nothing at all */
+	bool peeking;                 /* a look is, of the sweep or then */
 	bool peeked;                  /* it found something: read in earnest */
 	bool put_off;                 /* a read waits for due.lua */
 	bool absent;                  /* there is no such stream: read.lua,

@@ -10,7 +10,8 @@
  * more than we hold, something has gone astray (a delivery that never reached
  * us, a foreign hand), and is claimed.  Nothing else must move entries to us
  * meanwhile, so due.lua and read.lua wait for each other.  The sweep only looks
- * at the group's numbers, and reads where they are not what we know.
+ * at the group's numbers, and reads where they are not what we know; so does
+ * who has claimed a channel in which nothing waits.
  */
 #include "src/log.h"
 #include "src/mem.h"
@@ -46,6 +47,7 @@ static void claim_taken(struct rd_lane *lane, const struct rd_reply *reply)
 {
 	struct rd_source *s = &lane->source;
 	int64_t wait = rd_reply_int(rd_reply_at(reply, 1), -1);
+	int64_t behind;
 	size_t n;
 
 	s->ready = true;
@@ -56,9 +58,11 @@ static void claim_taken(struct rd_lane *lane, const struct rd_reply *reply)
 	n = rd_source_adopt(s, rd_reply_at(reply, 4));
 	lane->calling = false;
 	lane->cursor = rd_reply_id(rd_reply_at(reply, 5));
-	set_want(lane, rd_reply_int(rd_reply_at(reply, 6), 0));
+	behind = rd_reply_int(rd_reply_at(reply, 6), 0);
+	set_want(lane, behind);
 	look_later(s, rd_reply_int(rd_reply_at(reply, 7), -1));
 	lane->claiming = lane->after.len > 0 || wait >= 0;
+	lane->idle = n == 0 && behind == 0;
 	if (wait >= 0 && n == 0)
 		rd_lane_wait(lane, (uint64_t)wait);
 }
@@ -302,11 +306,13 @@ static void peeked(void *arg, int err, const struct rd_reply *reply)
 	rd_lane_look_soon(lane);
 }
 
-/* Most sweeps find nothing, and need no script for that. */
+/* Most sweeps find nothing, and need no script for that; nor does a channel
+ * that is quiet when it is taken over.  This read arms the bell, too. */
 static bool peek(struct rd_lane *lane)
 {
 	const struct rd_slice key = rd_buf_slice(&lane->source.key);
 
+	lane->idle = false;
 	lane->held = lane->source.hand.count;
 	lane->peeking =
 	    rd_redis_call(rd_doorbell_link(lane->doorbell), peeked, lane,
@@ -334,7 +340,8 @@ void rd_lane_bell_read(void *arg)
 	    !lane->ops->may_read(lane->arg, lane) ||
 	    (n = rd_lane_room(lane, lane->want)) == 0)
 		rd_bell_answered(lane->doorbell, &lane->bell, false, false);
-	else if (lane->bell.swept && !lane->peeked && !lane->absent
+	else if ((lane->bell.swept || lane->idle) && !lane->peeked &&
+			 !lane->absent
 		     ? !peek(lane)
 		     : !send_read(lane, n))
 		rd_bell_answered(lane->doorbell, &lane->bell, false, true);

@@ -108,6 +108,31 @@ def test_quiet_team_asks_little(redis_, store, fleet):  # noqa: F811
         assert seen.get("cmdstat_" + name, 0) < 60, seen
 
 
+def test_taking_over_quiet_channels_reads_none(redis_, store,  # noqa: F811
+                                               fleet):
+    """Most of very many channels are: a look is enough for them, which leaves
+    nothing behind that the next owner would have to remove."""
+    channels = names(300)
+    make_known(store, channels)
+    site = fleet(redis_, 1)
+    put(store, channels, [0])
+    wait_emitted(store, channels, 1)
+    eventually(lambda: pending(store, channels) == 0)
+    assert site.stop() == 0
+    store.config_resetstat()
+    site = fleet(redis_, 1)
+    eventually(lambda: sum(
+        n for name, n in calls(store).items()
+        if name.startswith("cmdstat_xinfo")) >= 3 * 300, 20,
+        "not all are looked at")
+    if "lag" in store.xinfo_groups(channel_key(channels[0]))[0]:
+        assert calls(store).get("cmdstat_xreadgroup", 0) < 30
+    put(store, channels, [1])   # and all bells hang
+    wait_emitted(store, channels, 2, deadline=10)
+    check_all(store, channels, range(2))
+    assert site.stop() == 0
+
+
 # --- reads ---------------------------------------------------------------------
 
 def test_count_is_for_all_channels_together(redis_, store, fleet):  # noqa: F811
