@@ -8,6 +8,7 @@ be mended (not handled yet); those are waited for while anything moves.
 import json
 import re
 import time
+import typing
 
 from harness import channel_key
 from history.fleet import SECOND, TEAM, cpu_seconds
@@ -56,6 +57,15 @@ class Allowed:
         return bool(self.windows or self.gone)
 
 
+class Still(typing.NamedTuple):
+    """A message waited, and nothing of its channel was finished."""
+
+    ms: int = 0             # for so long
+    channel: str = ""
+    n: int = 0
+    since: int = 0          # by the clock of Redis, ms
+
+
 class Violation:
     def __init__(self, promise, text, final=False):
         self.promise, self.text, self.final = promise, text, final
@@ -92,7 +102,8 @@ class Checker:
         self.lates = [f"late:{c}" for c in self.inputs] if p.late else []
         self.seconds = [f"out:out:{c}" for c in p.divided_names] \
             if p.second else []
-        self.still_ms = 0       # the longest that a channel stood still
+        self.still = Still()    # the longest of all
+        self.still_after = Still()      # the longest after the last fault
         self.rate = 0           # commands a second when all was quiet
 
     # --- has it moved? --------------------------------------------------------
@@ -115,6 +126,7 @@ class Checker:
 
     def violations(self):
         # Things may still move: what follows from something is read before it.
+        self.still = self.still_after = Still()
         told = [(h, list(h.events)) for h in self.world.followers.histories()]
         snapshot = Snapshot(self.world.store, self.seconds + self.lates +
                             self.outs + self.inputs)
@@ -214,7 +226,7 @@ class Checker:
                             f"last {missing[-1][0]} n={missing[-1][1]}; "
                             f"{self.where(source, missing[0][0])}")
         if ordered:
-            self.note_still(rows, snapshot.streams[target])
+            yield from self.moves(source, rows, snapshot.streams[target])
 
     def where(self, channel, offset):
         """In whose hands a message is."""
@@ -227,12 +239,24 @@ class Checker:
         return f"it is pending with {found[0]['consumer'].decode()}" \
             if found else "it is pending with nobody"
 
-    def note_still(self, rows, out):
+    def moves(self, channel, rows, out):
+        """For how long something waited there and nothing was finished."""
         begun, before = {n: key(o)[0] for o, n in rows}, 0
+        over = self.world.over_ms
         for offset, n in out:
             at = key(offset)[0]
             if n in begun:
-                self.still_ms = max(self.still_ms, at - max(before, begun[n]))
+                since = max(before, begun[n])
+                self.still = max(self.still, Still(at - since, channel, n,
+                                                   since))
+                since = max(since, over)
+                self.still_after = max(self.still_after, Still(
+                    at - since, channel, n, since))
+                if at - since > self.world.profile.still_most * 1000:
+                    yield Violation(
+                        "a channel moves when the faults are over",
+                        f"{channel} n={n} waited {(at - since) / 1000:.1f} s",
+                        True)
             before = at
 
     def delayed(self, snapshot):

@@ -19,6 +19,7 @@ from history.proxy import Proxy
 
 TEAM, SECOND = "t", "u"
 HANDLER = harness.BUILD / "tests/numbers.so"
+CONFIG = 78     # the exit status of who cannot start as it is told
 FATAL = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"}
 
 
@@ -153,6 +154,9 @@ class Fleet:
                 if status < 0 and not node.killed:
                     self.broken.append(f"supervisor {node.name} has ended by "
                                        f"signal {-status}")
+                if status == CONFIG:
+                    raise RuntimeError(f"supervisor {node.name} refuses: "
+                                       f"{node.daemon.log.text()[-300:]}")
                 node.start()
 
     def _look(self, node):

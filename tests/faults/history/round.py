@@ -30,6 +30,9 @@ class World:
         self.allowed = Allowed()
         self.story = []                 # what was done, in words
         self.began = time.monotonic()
+        self.began_ms = 0               # the same by the clock of Redis
+        self.over_ms = float("inf")     # when the faults were over
+        self.steps = []                 # when they began, in seconds
         self.fleet = Fleet(profile)
         self.store = self.fleet.client()
         # What a fault does with a Redis that is away must not stop the others.
@@ -83,7 +86,7 @@ class Round:
         try:
             self.checker = Checker(world)
             world.fleet.start()
-            world.began = time.monotonic()
+            world.began, world.began_ms = time.monotonic(), world.server_ms()
             world.followers.start()
             world.publishers.start()
             self.attack(self.steps, self.profile.seconds)
@@ -135,6 +138,7 @@ class Round:
             try:
                 if under_way is None:
                     world.tell(str(step).split("s  ", 1)[1])
+                    world.steps.append(time.monotonic() - world.began)
                     under_way = faults.begin(world, step)
                 wait = next(under_way)
                 todo.append((time.monotonic() - began + wait, order, step,
@@ -147,6 +151,7 @@ class Round:
         world.publishers.stop()
         world.tell("all faults are over")
         world.fleet.heal()
+        world.over_ms = world.server_ms()
 
     def settle(self):
         """Waits while anything moves; what is violated then."""
@@ -177,9 +182,19 @@ class Round:
         if self.checker and self.checker.rate:
             text += f", {self.checker.rate:.0f} commands a second when quiet"
         if self.profile.still and self.checker:
-            text += (", the longest that a channel stood still: "
-                     f"{self.checker.still_ms / 1000:.1f} s")
+            text += (f"; the longest that a channel stood still: "
+                     f"{self.told(self.checker.still)}; when the faults were "
+                     f"over: {self.checker.still_after.ms / 1000:.1f} s")
         return text
+
+    def told(self, still):
+        """When it was, and what was done meanwhile."""
+        since = (still.since - self.world.began_ms) / 1000
+        until = since + still.ms / 1000
+        within = [at for at in self.world.steps if since <= at <= until]
+        return (f"{still.ms / 1000:.1f} s, {still.channel} n={still.n} from "
+                f"{since:.1f} s to {until:.1f} s, {len(within)} faults "
+                "meanwhile")
 
     def save(self):
         """Keeps what is needed to understand a failure."""

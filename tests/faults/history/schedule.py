@@ -34,7 +34,7 @@ BASE = {
     "only": None,           # names of faults: no others
     "persist": True,
     "config": {},           # CONFIG SET of Redis
-    "still": False,         # print how long the longest channel stood still
+    "still": False,         # tell how long the longest channel stood still
 }
 
 PROFILES = {
@@ -168,6 +168,13 @@ class Profile:
         deaf = {"deaf", "deaf_end"} & {*self.faults, *self.after}
         sweep = min(60, self.divided / 4) if deaf else 0
         return sweep + 4 * self.lease + 10
+
+    @property
+    def still_most(self):
+        """Seconds that a message may wait for the first of its channel to be
+        finished, when the faults are over: the same, and a thousand channels
+        are taken over in each second, however busy the machine is."""
+        return self.patience + self.divided / 1000
 
 
 class Step:
