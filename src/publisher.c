@@ -138,35 +138,43 @@ int rd_publisher_send(struct rd_publisher *p, struct rd_slice channel,
 	return publish(p, k, channel, msg, fn, arg);
 }
 
+static bool is_there(const struct publisher_known *k)
+{
+	return k != NULL && k->there;
+}
+
 int rd_publisher_add(struct rd_publisher *p, struct rd_slice channel,
 		     const struct rd_message *msg, rd_published_fn *fn,
 		     void *arg)
 {
 	struct publisher_known *k = publisher_known_get(p, channel);
 
-	if (k == NULL || !k->there)
+	if (!is_there(k))
 		return RD_ENOTFOUND;
 	rd_list_remove(&k->link);
 	rd_list_push(&p->order, &k->link);
 	return publish(p, k, channel, msg, fn, arg);
 }
 
+/* Others may have made it since it was asked for. */
 static void on_found(void *arg, int err, const struct rd_reply *reply)
 {
 	struct publisher_request *r = arg;
+	struct rd_slice channel = {r->channel, r->len};
 	rd_found_fn *fn = r->found;
 	void *fn_arg = r->arg;
 
-	publisher_request_free(r);
-	if (err == RD_OK && rd_reply_int(reply, 0) == 0)
+	if (err == RD_OK && rd_reply_int(reply, 0) == 0 &&
+	    !is_there(publisher_known_get(r->owner, channel)))
 		err = RD_ENOTFOUND;
+	publisher_request_free(r);
 	fn(fn_arg, err);
 }
 
 int rd_publisher_find(struct rd_publisher *p, struct rd_slice channel,
 		      rd_found_fn *fn, void *arg)
 {
-	struct publisher_request *r = publisher_request_new(p);
+	struct publisher_request *r = publisher_request_of(p, channel);
 	int err;
 
 	r->found = fn;

@@ -73,8 +73,8 @@ RD_MUST_CHECK int rd_publisher_add(struct rd_publisher *p,
 				   struct rd_slice channel,
 				   const struct rd_message *msg,
 				   rd_published_fn *fn, void *arg);
-/* err: RD_OK: it is there; RD_ENOTFOUND: it would be new; else as
- * rd_redis_send() calls back. */
+/* err: RD_OK: it is there, or has been published to meanwhile; RD_ENOTFOUND: it
+ * would be new; else as rd_redis_send() calls back. */
 typedef void rd_found_fn(void *arg, int err);
 /* Asks Redis whether there is such a channel (EXISTS).  Errors as
  * rd_redis_send(); then fn is not called. */

@@ -34,7 +34,8 @@ struct publisher_request {
 	rd_fn *looked;       /* of a look; NULL: of none */
 	rd_found_fn *found;  /* of a search; NULL: of none */
 	void *arg;
-	/* Of ZADD and trims: the channel; on the heap, because few are. */
+	/* Of ZADD, trims and searches: the channel; on the heap, because few
+	 * are. */
 	char *channel; /* owned */
 	size_t len;
 };

@@ -5,7 +5,7 @@ there."""
 import pytest
 
 from harness import PYTHON, channel_key, eventually
-from sse import post
+from sse import Stream, post
 
 FEW = ["--channel-rate", "1", "--channel-burst", "5"]
 
@@ -141,6 +141,51 @@ def test_what_waits_for_a_new_channel_keeps_its_order(run, server, channel):
     for c in range(7):
         entries = server.client().xrange(channel_key(f"{channel}-{c}"))
         assert [int(f[b"json"]) for _, f in entries] == list(range(c, 700, 7))
+
+
+def test_a_channel_that_many_make_at_once_is_one(run, channel):
+    """All of them ask Redis before it has answered the first."""
+    redis = run.redis()
+    site = run.daemon("--channel-rate", "0", "--channel-quota", "1",
+                      redis=redis)
+    clients = [run.client(site) for _ in range(20)]
+    redis.freeze()
+    try:
+        asked = [(c, c.ask("publish", channel=channel, data=i))
+                 for i, c in enumerate(clients)]
+        for c in clients:
+            c.ok("ping")
+    finally:
+        redis.resume()
+    assert not refused([c.reply(n) for c, n in asked])
+    assert redis.client().xlen(channel_key(channel)) == 20
+    assert figure(site, "new_channels_total") == 1
+    assert refused(make(clients[0], f"{channel}-more", 1))
+
+
+def test_who_only_asks_makes_no_key(run, channel):
+    """Neither subscriptions nor reads of what is not there leave a trace."""
+    redis = run.redis()
+    site = run.daemon(redis=redis)
+    store = redis.client()
+    client = run.client(site)
+    client.ok("publish", channel=channel, data=1)
+    before = set(store.keys())
+    known = store.zcard("rd:channels")
+    for i in range(50):
+        name = f"{channel}-{i}"
+        client.ok("subscribe", channel=name)
+        client.ok("subscribe", channel=f"{name}-old", offset="-5")
+        client.ok("history", channel=name)
+        Stream(site.port, name, query="?offset=0").kill()
+        client.ok("unsubscribe", channel=name)
+        client.ok("unsubscribe", channel=f"{name}-old")
+    assert {k for k in store.keys() if channel.encode() in k} == \
+        {k for k in before if channel.encode() in k}
+    assert store.zcard("rd:channels") == known
+    # Nor in the gateway.
+    eventually(lambda: figure(site, "channels") == 0)
+    assert figure(site, "new_channels_total") == 1
 
 
 def test_without_a_limit_nobody_is_asked(run, server, channel):
