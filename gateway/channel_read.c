@@ -4,7 +4,10 @@
  *
  * The doorbell says when to read.  A read takes a page, about PAGE_BYTES at
  * the size that entries had lately, so that neither one large message nor a
- * thousand small ones make a reply that stalls the loop.
+ * thousand small ones make a reply that stalls the loop.  What is new may be
+ * larger than all before: PAGE_ENTRIES bound what that costs.  A script that
+ * counts bytes (page.lua) would make each read dearer, and nothing is read
+ * here twice: a page holds no more than publishers have just sent.
  *
  * A read begins with the entry at the tail, which was handed on before: as
  * long as it is still there, nothing behind it can have been trimmed, and the
@@ -23,7 +26,8 @@
 #include "gateway/look.h"
 #include "src/log.h"
 
-#define PAGE_BYTES 131072
+#define PAGE_BYTES   131072
+#define PAGE_ENTRIES 128
 
 static void channel_take(struct rd_channel *ch, struct rd_entries entries)
 {
@@ -252,6 +256,8 @@ static void channel_read(void *arg)
 	int err;
 
 	ch->asked = (uint32_t)rd_channel_page(ch, PAGE_BYTES);
+	if (ch->asked > PAGE_ENTRIES)
+		ch->asked = PAGE_ENTRIES;
 	if (ch->suspicious || is_floating(ch))
 		err = send_look(ch, link);
 	else

@@ -260,3 +260,20 @@ def test_a_page_of_large_messages_behind_small_ones_is_small(
         assert [m[0] for m in c.messages(channel, 50)] == \
             ids[ids.index(ids[10 * clients.index(c)]) + 1:][:50]
     assert store.info("memory")["used_memory_peak"] - peak < 4 * MIB
+
+
+def test_who_follows_reads_few_at_a_time(run, server, channel):
+    """Small ones tell nothing of what comes behind them: what came meanwhile
+    is read in pages of some number, so of some size."""
+    site = run.daemon(redis=server)
+    store = server.client()
+    client = run.client(site)
+    client.ok("subscribe", channel=channel)
+    for _ in range(20):
+        ids = fill(store, channel, 1, 10)
+        assert client.messages(channel, 1)[0][0] == ids[0]
+    reads, pages = calls(store, "xrange"), figure(site, "pages_total")
+    ids = fill(store, channel, 400, 20000)      # at one moment
+    assert [m[0] for m in client.messages(channel, 400)] == ids
+    assert figure(site, "pages_total") == pages
+    assert calls(store, "xrange") - reads >= 400 / 128
