@@ -218,7 +218,7 @@ static bool is_another(const struct rd_fetch *f,
 }
 
 /* Who waits longest has it done. */
-static void charge_step(struct rd_fetch *f)
+static void charge_step(struct rd_fetch *f, size_t bytes)
 {
 	struct rd_feed *feed;
 
@@ -226,8 +226,7 @@ static void charge_step(struct rd_fetch *f)
 		return;
 	f->feeds->counters.steps++;
 	feed = sub_of(f->asked.next)->feed;
-	if (feed->ops->charged != NULL)
-		feed->ops->charged(feed->arg);
+	feed->ops->charged(feed->arg, bytes);
 }
 
 /* False where what is in memory is of a stream that is gone: the channel must
@@ -254,7 +253,7 @@ static bool take_look(struct rd_fetch *f, const struct rd_reply *reply)
 		f->tail.id = look.info.last;
 	if (f->place.kind == RD_PLACE_AFTER)
 		keep_page(f, &page, look.entries, look.all);
-	charge_step(f);
+	charge_step(f, look.walked);
 	if (!look.unfinished)
 		walk_end(f);
 	settle_list(f, &f->asked, &page);

@@ -8,7 +8,6 @@
  * Redis serves everybody else.
  */
 #include "gateway/history.h"
-#include "gateway/look.h"
 #include "src/keys.h"
 #include "src/mem.h"
 #include "src/script.h"
@@ -57,8 +56,8 @@ void rd_history_room_init(struct rd_history_room *room, struct rd_redis *link,
 }
 
 void rd_histories_init(struct rd_histories *h, struct rd_history_room *room,
-		       enum rd_codec codec, rd_history_fn *fn, rd_fn *charged,
-		       void *arg)
+		       enum rd_codec codec, rd_history_fn *fn,
+		       rd_walked_fn *charged, void *arg)
 {
 	*h = (struct rd_histories){.room = room,
 				   .codec = codec,
@@ -253,7 +252,7 @@ static void history_step(void *arg, int err, const struct rd_reply *reply)
 		return;
 	}
 	rd_look_read(reply, &one->place, one->trail, &one->wish, &look);
-	one->owner->charged(one->owner->arg);
+	one->owner->charged(one->owner->arg, look.walked);
 	one->from = rd_id_next(look.at);
 	sent = look.unfinished ? history_walk(one) : history_read(one);
 	if (sent != RD_OK)

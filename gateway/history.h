@@ -10,6 +10,7 @@
 #define RD_GATEWAY_HISTORY_H
 
 #include "gateway/frame.h"
+#include "gateway/look.h"
 #include "src/config.h"
 #include "src/redis.h"
 
@@ -49,15 +50,15 @@ struct rd_histories {
 	struct rd_history_room *room; /* borrowed */
 	enum rd_codec codec;
 	rd_history_fn *fn;
-	rd_fn *charged; /* Redis has worked for it for long */
+	rd_walked_fn *charged;
 	void *arg;
 	struct rd_list pending; /* the first is read, or waits for that */
 	size_t count;
 };
 
 void rd_histories_init(struct rd_histories *h, struct rd_history_room *room,
-		       enum rd_codec codec, rd_history_fn *fn, rd_fn *charged,
-		       void *arg);
+		       enum rd_codec codec, rd_history_fn *fn,
+		       rd_walked_fn *charged, void *arg);
 /* Nothing is called any more. */
 void rd_histories_fini(struct rd_histories *h);
 /* RD_ECONN, RD_ELIMIT: fn will not be called. */

@@ -27,6 +27,11 @@ static uint64_t interval_ns(struct rd_pace pace)
 	return UINT64_C(1000000000) / pace.rate;
 }
 
+bool rd_bucket_is_full(const struct rd_bucket *b, uint64_t now_us)
+{
+	return b->full_ns <= now_us * 1000;
+}
+
 uint64_t rd_bucket_wait(const struct rd_bucket *b, struct rd_pace pace,
 			uint64_t now_us)
 {

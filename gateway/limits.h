@@ -24,6 +24,8 @@ struct rd_bucket {
 	uint64_t full_ns; /* when it will be full again */
 };
 
+/* Is all of it there? */
+bool rd_bucket_is_full(const struct rd_bucket *b, uint64_t now_us);
 /* After how many milliseconds there is a token; 0: there is one.  now_us is of
  * rd_clock_us(). */
 uint64_t rd_bucket_wait(const struct rd_bucket *b, struct rd_pace pace,

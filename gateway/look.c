@@ -79,6 +79,7 @@ void rd_look_read(const struct rd_reply *reply, const struct rd_place *place,
 	struct rd_entries after = look.entries;
 	struct rd_entry entry;
 
+	look.walked = (size_t)rd_reply_int(rd_reply_at(reply, 13), 0);
 	look.all = rd_reply_int(rd_reply_at(reply, 12), 0) == 1;
 	info->last = rd_reply_id(rd_reply_at(reply, 0));
 	info->length = (uint64_t)rd_reply_int(rd_reply_at(reply, 1), 0);

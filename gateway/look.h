@@ -16,10 +16,14 @@ struct rd_look {
 	struct rd_stream_info info;
 	struct rd_id at;           /* LAST, SINCE: the entry before them */
 	bool unfinished;           /* LAST: not known yet, ask again */
+	size_t walked;             /* LAST: bytes that it went over, about */
 	bool exists;               /* AFTER: the entry at the offset is there */
 	struct rd_entries entries; /* AFTER: what follows it; borrowed */
 	bool all;                  /* AFTER: nothing comes behind these */
 };
+
+/* Redis has gone over so many bytes for somebody. */
+typedef void rd_walked_fn(void *arg, size_t bytes);
 
 /* count: of AFTER, how many entries beyond the one at the offset, at most.
  * wish: of LAST, what the trail misses; else NULL.  Errors as rd_redis_send();

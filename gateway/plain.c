@@ -37,7 +37,12 @@ void rd_plain_flow(struct rd_plain *p)
 
 static void on_waited(struct rd_waiter *w)
 {
-	rd_plain_flow(rd_list_item(w, struct rd_plain, slowed));
+	struct rd_plain *p = rd_list_item(w, struct rd_plain, slowed);
+
+	if (p->owing)
+		rd_plain_follow(p);
+	else
+		rd_plain_flow(p);
 }
 
 /* The close code that tells what has failed. */
@@ -115,6 +120,8 @@ static void plain_leave(void *arg)
 
 	if (p->begun)
 		rd_conn_close(p->conn, p->leave_code, NULL);
+	else if (p->owing)
+		rd_conn_close(p->conn, 1013, "too much of the past was read");
 	else
 		rd_conn_close(p->conn, 1013, "Redis does not answer");
 }
@@ -211,6 +218,13 @@ static void on_gap(void *arg, struct rd_slice channel, const struct rd_gap *gap)
 	rd_frame_event_gap(&event, gap);
 	rd_conn_send(p->conn, rd_buf_slice(&event));
 	rd_buf_fini(&event);
+}
+
+static void on_charged(void *arg, size_t bytes)
+{
+	struct rd_plain *p = arg;
+
+	rd_toll_charge(p->plains->tolls, p->address, bytes);
 }
 
 static void on_delivered(void *arg)
@@ -320,6 +334,7 @@ const struct rd_conn_ops rd_plain_conn_ops = {
 static const struct rd_feed_ops feed_ops = {
     .subscribed = on_subscribed,
     .gap = on_gap,
+    .charged = on_charged,
     .delivered = on_delivered,
 };
 
@@ -332,6 +347,7 @@ struct rd_plain *rd_plain_new(struct rd_plains *plains, struct rd_conn *conn,
 	p->plains = plains;
 	p->conn = conn;
 	p->place = wish->place;
+	(void)rd_conn_address_key(conn, p->address);
 	rd_buf_addslice(&p->channel, wish->channel);
 	rd_list_init(&p->link);
 	rd_list_push(&plains->all, &p->link);
@@ -365,6 +381,7 @@ struct rd_plains *rd_plains_new(const struct rd_sessions_env *env,
 
 	plains->env = *env;
 	plains->sessions = sessions;
+	plains->tolls = rd_tolls_new(env->cfg);
 	rd_list_init(&plains->all);
 	rd_waiting_init(&plains->slowed, env->loop, on_waited);
 	rd_waiting_init(&plains->patience, env->loop, on_patience);
@@ -378,6 +395,7 @@ void rd_plains_free(struct rd_plains **plains)
 	assert((*plains)->count == 0);
 	rd_waiting_fini(&(*plains)->slowed);
 	rd_waiting_fini(&(*plains)->patience);
+	rd_tolls_free(&(*plains)->tolls);
 	free(*plains);
 	*plains = NULL;
 }

@@ -10,6 +10,7 @@
 
 #include "gateway/outbox.h"
 #include "gateway/plain.h"
+#include "gateway/toll.h"
 
 struct rd_plain {
 	struct rd_list link;       /* on the list of all; none: told to go */
@@ -26,16 +27,20 @@ struct rd_plain {
 	bool begun;                /* it stands in the channel */
 	bool leaving;              /* the client has closed */
 	uint16_t leave_code;       /* with this */
-	struct rd_waiter slowed;   /* while it publishes too fast */
+	bool owing;                /* it waits until its address owes nothing */
+	struct rd_waiter slowed;   /* while it is too fast */
 	struct rd_waiter patience; /* with Redis, and with what it is owed */
 	struct rd_task ended;      /* closes, after the turn */
+	/* See rd_address_key(). */
+	unsigned char address[RD_ADDRESS_KEY];
 };
 
 struct rd_plains {
 	struct rd_sessions_env env;
 	struct rd_sessions *sessions; /* borrowed */
 	struct rd_list all;
-	struct rd_waiting slowed;   /* those that publish too fast */
+	struct rd_tolls *tolls;     /* owned: for looks into the past */
+	struct rd_waiting slowed;   /* those that are too fast */
 	struct rd_waiting patience; /* those that wait, or are waited for */
 	size_t count;
 };
@@ -48,5 +53,10 @@ struct rd_plain *rd_plain_new(struct rd_plains *plains, struct rd_conn *conn,
 extern const struct rd_conn_ops rd_plain_conn_ops;
 /* Listens to it, or not. */
 void rd_plain_flow(struct rd_plain *p);
+
+/* ---- plain_open.c ---- */
+
+/* Begins in its channel, as soon as its address owes nothing. */
+void rd_plain_follow(struct rd_plain *p);
 
 #endif

@@ -4,7 +4,8 @@
  *
  * Where handlers decide, they are asked one after the other: may it come in,
  * may it subscribe?  The answer to the request is kept back meanwhile, so a
- * client that may not is refused by it.
+ * client that may not is refused by it.  So it is while the client's address
+ * owes something for the last N that it has been shown.
  *
  * Not here: what follows (plain.c).
  */
@@ -19,20 +20,35 @@ static void plain_refuse(struct rd_plain *p, enum rd_fault fault,
 	rd_conn_deny(p->conn, fault == RD_FAULT_DENIED ? 403 : 503, why);
 }
 
+void rd_plain_follow(struct rd_plain *p)
+{
+	uint64_t wait = 0;
+	int err;
+
+	if (p->place.kind == RD_PLACE_LAST)
+		wait = rd_toll_wait(p->plains->tolls, p->address);
+	if (wait > 0 && !p->owing)
+		rd_sessions_count_pause(p->plains->sessions);
+	p->owing = wait > 0;
+	if (p->owing) {
+		rd_waiter_start(&p->plains->slowed, &p->slowed, wait);
+		return;
+	}
+	err = rd_feed_subscribe(&p->feed, rd_buf_slice(&p->channel), &p->place,
+				false, 0);
+	assert(err == RD_OK); /* a new feed follows nothing yet */
+}
+
 /* Nobody objects. */
 static void plain_begin(struct rd_plain *p)
 {
-	int err;
-
 	rd_waiter_start(&p->plains->patience, &p->patience,
 			(uint64_t)p->plains->env.cfg->handshake_timeout_ms);
 	if (!rd_redis_is_up(p->plains->env.pages)) {
 		rd_conn_close(p->conn, 1013, "Redis does not answer");
 		return;
 	}
-	err = rd_feed_subscribe(&p->feed, rd_buf_slice(&p->channel), &p->place,
-				false, 0);
-	assert(err == RD_OK); /* a new feed follows nothing yet */
+	rd_plain_follow(p);
 }
 
 static void on_subscribe_answer(void *arg, const struct rd_answer *answer)

@@ -56,6 +56,8 @@ const struct rd_session_counters *rd_sessions_counters(
 void rd_sessions_count_publish(struct rd_sessions *sessions, bool stored);
 /* Counts those of them that came too fast. */
 void rd_sessions_count_limit(struct rd_sessions *sessions);
+/* Counts those of them that read the past too fast. */
+void rd_sessions_count_pause(struct rd_sessions *sessions);
 /* Redis went away: whoever waits for it is told. */
 void rd_sessions_down(struct rd_sessions *sessions);
 /* Tells one more client to come back after so long, and closes it when all is

@@ -12,6 +12,7 @@
  * Not here: what it publishes too fast, which is answered (session.c).
  */
 #include "gateway/session_impl.h"
+#include "gateway/toll.h"
 #include "src/clock.h"
 
 #include <stdlib.h>
@@ -74,25 +75,20 @@ void rd_session_charge(struct rd_session *s, uint64_t n)
 
 void rd_session_give_history(struct rd_session *s, struct rd_slice frame)
 {
-	/* In KiB; a whole one may come at once. */
-	struct rd_pace pace = {.rate = (uint64_t)config(s)->history_rate_bytes /
-				       1024,
-			       .burst = 1024};
-
-	if (pace.burst < pace.rate)
-		pace.burst = pace.rate;
 	slow_down(s,
-		  rd_bucket_owe(&s->desk->histories_pace, pace,
-				1 + frame.len / 1024, rd_clock_us()),
+		  rd_bucket_owe(&s->desk->histories_pace,
+				rd_toll_pace(config(s)), rd_toll_of(frame.len),
+				rd_clock_us()),
 		  &s->sessions->counters.history_pauses);
 	rd_session_give(s, frame);
 }
 
 /* Redis has taken a step towards "the last N" for it, which is long. */
-void rd_session_charge_step(void *arg)
+void rd_session_charge_step(void *arg, size_t bytes)
 {
 	struct rd_session *s = arg;
 
+	(void)bytes;
 	rd_session_charge(s, STEP_COST);
 	rd_session_flow(s);
 }

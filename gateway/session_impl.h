@@ -109,7 +109,7 @@ void rd_session_charge(struct rd_session *s, uint64_t n);
 /* Sends a history, for whose bytes it is charged; the same. */
 void rd_session_give_history(struct rd_session *s, struct rd_slice frame);
 /* Redis has worked for it for long; arg is the session. */
-void rd_session_charge_step(void *arg);
+rd_walked_fn rd_session_charge_step;
 /* Its output has room again. */
 void rd_session_drained(struct rd_session *s);
 /* It may ask again. */

@@ -43,6 +43,11 @@ void rd_sessions_count_limit(struct rd_sessions *sessions)
 	sessions->counters.publish_limits++;
 }
 
+void rd_sessions_count_pause(struct rd_sessions *sessions)
+{
+	sessions->counters.history_pauses++;
+}
+
 struct rd_sessions *rd_sessions_new(const struct rd_sessions_env *env)
 {
 	struct rd_sessions *sessions = rd_new(struct rd_sessions);

@@ -22,6 +22,7 @@
 
 #include "gateway/channel.h"
 #include "gateway/conn.h"
+#include "gateway/look.h"
 #include "gateway/writer.h"
 #include "src/rules.h"
 
@@ -55,9 +56,8 @@ struct rd_feed_ops {
 	/* What stood after gap->from is not all there. */
 	void (*gap)(void *arg, struct rd_slice channel,
 		    const struct rd_gap *gap);
-	/* Redis has worked for it for long: it should be slow to ask for
-	 * more.  May be NULL. */
-	void (*charged)(void *arg);
+	/* It should be slow to ask for more. */
+	rd_walked_fn *charged;
 	/* A watched feed may have been given messages (rd_feed_watch). */
 	void (*delivered)(void *arg);
 };

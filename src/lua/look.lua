@@ -16,7 +16,7 @@
 --         newest entry, entry at the place, entries,
 --         ids before, ids after, 1 where the first entry is among those before,
 --         1 where the last one is among those after, 1 where there are no
---         entries behind those}
+--         entries behind those, about how many bytes the step went over}
 --        added is -1, and deleted "", where the server does not tell (before
 --        Redis 7); an entry that is not there is "0-0"
 --
@@ -55,13 +55,13 @@ elseif kind == 'last' then
     after, last, left = walk('XRANGE', key, '(' .. ARGV[4], '+', STEP_IDS,
                              left, id_of)
   end
-  before, first = walk('XREVRANGE', key,
-                       place == '+' and place or '(' .. place, '-',
-                       math.min(tonumber(ARGV[3]), STEP_IDS), left, id_of)
+  before, first, left = walk('XREVRANGE', key,
+                             place == '+' and place or '(' .. place, '-',
+                             math.min(tonumber(ARGV[3]), STEP_IDS), left, id_of)
 elseif kind == 'since' then
   at = id_of(redis.call('XREVRANGE', key, place, '-', 'COUNT', 1)[1])
 end
 return {seen['last-generated-id'], seen['length'],
         seen['entries-added'] or -1, seen['max-deleted-entry-id'] or '',
         id_of(seen['first-entry']), id_of(seen['last-entry']), at, entries,
-        before, after, first, last, all}
+        before, after, first, last, all, STEP_BYTES - left}

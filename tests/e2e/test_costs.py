@@ -5,7 +5,8 @@ between."""
 import pytest
 
 from harness import channel_key, eventually
-from sse import Stream, post
+from peer import connect
+from sse import Stream, ask, post
 
 STEP = 200000       # bytes of a step of look.lua, about
 
@@ -84,6 +85,51 @@ def test_each_step_is_charged(run, server, channel):
     eventually(lambda: figure(site, "request_pauses_total") >= 1)
     assert other.ok("ping", timeout=5)
     assert client.ok("ping")
+
+
+def look(site, channel, last):
+    """A stream that is not waited for."""
+    sock = connect(site.port)
+    sock.sendall(ask("GET", f"/sse/{channel}?offset=-{last}"))
+    return sock
+
+
+def test_plain_clients_are_charged_by_address(run, server, channel):
+    """Each look is a connection of its own: who comes back owes it still."""
+    site = run.daemon("--history-rate", "64k", redis=server)
+    for i in range(4):
+        fill(server.client(), f"{channel}-{i}", 150, 20000)
+    assert Stream(site.port, f"{channel}-0", query="?offset=-140").begun()
+    assert figure(site, "history_pauses_total") == 0
+    late = look(site, f"{channel}-1", 150)
+    eventually(lambda: figure(site, "history_pauses_total") == 1)
+    steps = figure(site, "steps_total")
+    # Whoever looks at nothing is not held up, and nobody of other addresses.
+    assert Stream(site.port, f"{channel}-1", query="?offset=0").status == 200
+    run.peer(site, f"/ws/{channel}-1")
+    assert figure(site, "steps_total") == steps
+    assert Stream(site.port, f"{channel}-2", query="?offset=-140",
+                  source="127.0.0.2").begun()
+    run.peer(site, f"/ws/{channel}-3?offset=-150", source="127.0.0.3")
+    assert figure(site, "history_pauses_total") == 1
+    late.close()
+
+
+def test_what_is_paid_off_is_forgotten(run, server, channel):
+    site = run.daemon("--history-rate", "1m", redis=server)
+    ids = fill(server.client(), channel, 200, 20000)
+    assert Stream(site.port, channel, query="?offset=-180").begun() == ids[19]
+    assert Stream(site.port, channel, query="?offset=-190").begun() == ids[9]
+    assert figure(site, "history_pauses_total") == 1
+
+
+def test_who_owes_too_much_is_sent_away(run, server, channel):
+    site = run.daemon("--history-rate", "1k", "--handshake-timeout", "500ms",
+                      redis=server)
+    fill(server.client(), channel, 150, 20000)
+    run.peer(site, f"/ws/{channel}?offset=-150")
+    late = run.peer(site, f"/ws/{channel}?offset=-140")
+    assert late.closed() == 1013
 
 
 @pytest.mark.deadline(120)

@@ -64,11 +64,11 @@ class Stream:
     """A stream of one channel; .status, .head and, refused, .body."""
 
     def __init__(self, port, channel, query="", last=None, headers=(),
-                 tls=None, rcvbuf=None, timeout=None):
+                 tls=None, rcvbuf=None, timeout=None, source=None):
         lines = ["Accept: text/event-stream", *headers]
         if last is not None:
             lines.append(f"Last-Event-ID: {last}")
-        self.sock = peer.connect(port, tls=tls, rcvbuf=rcvbuf,
+        self.sock = peer.connect(port, tls=tls, rcvbuf=rcvbuf, source=source,
                                  timeout=timeout or peer.PATIENCE)
         self.data = b""
         self.last_id = ""
