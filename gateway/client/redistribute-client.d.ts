@@ -156,8 +156,9 @@ export interface Events {
 
 /**
  * - codes of the gateway: `bad_request`, `bad_channel`, `bad_offset`, `unknown_request`,
- *   `too_large`, `limit`, `denied`, `busy`, `backlog`, `unavailable`; `rate` is
- *   waited for and never told
+ *   `too_large`, `limit`, `denied`, `busy`, `backlog`, `unavailable`; `rate` only
+ *   where a publish would have to wait for longer than `requestTimeout`: else it is
+ *   sent again and nothing is told
  * - `unknown`: a publish or a call was sent, and the connection (or that of the gateway
  *   to Redis) broke before the answer, or no answer came in time
  * - `queue_full`: a publish or a call that has to wait, and too many (`queue`), or too
@@ -176,6 +177,8 @@ export class RedistributeError extends Error {
   code: string
   /** Whether the same may succeed later. */
   retry: boolean
+  /** Of `rate`: in how many milliseconds the next one is taken. */
+  after?: number
   /** `"publish"`, `"call"`, `"subscribe"`, `"history"` or `"ping"`, where it is about one. */
   request?: string
   channel?: string

@@ -802,14 +802,17 @@ class Client {
 
   #answer (frame) {
     const request = this.#inFlight.get(frame.id)
+    const after = frame.error?.after
     const error = frame.error && new RedistributeError(frame.error.code,
-      frame.error.message, { retry: frame.error.retry === true })
+      frame.error.message, { retry: frame.error.retry === true, ...after !== undefined && { after } })
     if (request) {
       this.#landed(request)
       clearTimeout(request.timer)
       if (!error && request.request !== 'ping') this.#served = true
       if (isOnce(request)) this.#moved = { id: request.id, at: performance.now() }
-      if (error?.code === 'rate' && request.kind === 'publish') this.#later(request, frame.error.after)
+      // What would wait for longer than for an answer must hold up no other.
+      const soon = error?.code === 'rate' && request.kind === 'publish' && !(after > this.#options.requestTimeout)
+      if (soon) this.#later(request, after)
       else if (error) request.settle(about(request, error))
       else request.settle(null, frame.ok)
       this.#relax()

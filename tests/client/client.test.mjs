@@ -269,6 +269,25 @@ test('a message that came too fast is sent again, in its place, and later ones w
   assert.deepEqual(stored, [1, 2, 3, 4])
 })
 
+test('a message that would have to wait for long is refused, and holds up no other', async t => {
+  const gateway = await ScriptedGateway.start(t)
+  const client = makeClient(t, { targets: gateway.url })
+  const connection = await gateway.welcomed()
+  const refused = failure(client.publish('new', 1))
+  const later = client.publish('there', 2)
+  const first = await connection.request('publish')
+  connection.send({ id: first.id, error: { code: 'rate', message: 'no more channels today', retry: true, after: 80000000 } })
+  const error = await refused
+  assert.deepEqual({ ...error }, { name: 'RedistributeError', code: 'rate', retry: true, after: 80000000, request: 'publish', channel: 'new' })
+  const second = await connection.request('publish')
+  assert.equal(second.channel, 'there')
+  connection.send({ id: second.id, ok: { offset: '1-0' } })
+  await later
+  const third = client.publish('there', 3)
+  connection.send({ id: (await connection.request('publish')).id, ok: { offset: '2-0' } })
+  await third
+})
+
 test('an error without an id is told', async t => {
   const gateway = await ScriptedGateway.start(t)
   const client = makeClient(t, { targets: gateway.url })
