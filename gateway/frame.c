@@ -189,12 +189,13 @@ void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
 	rd_ws_end(out, start, rd_frame_opcode(codec));
 }
 
-void rd_frame_fault(struct rd_buf *out, enum rd_fault fault, const char *why)
+void rd_frame_fault(struct rd_buf *out, enum rd_fault fault, const char *why,
+		    uint64_t after_ms)
 {
 	struct rd_writer w = rd_writer(RD_CODEC_JSON, out);
 
 	rd_writer_map(&w, 1);
-	member_fault(&w, fault, why, 0);
+	member_fault(&w, fault, why, after_ms);
 	rd_writer_map_end(&w);
 	rd_buf_addc(out, '\n');
 }

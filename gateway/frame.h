@@ -47,7 +47,8 @@ void rd_frame_error(struct rd_buf *out, enum rd_codec codec,
 		    const char *why, uint64_t after_ms);
 
 /* The same error where it is the body of an answer by HTTP: no frame. */
-void rd_frame_fault(struct rd_buf *out, enum rd_fault fault, const char *why);
+void rd_frame_fault(struct rd_buf *out, enum rd_fault fault, const char *why,
+		    uint64_t after_ms);
 
 /* Pushes. */
 void rd_frame_gap(struct rd_buf *out, enum rd_codec codec,

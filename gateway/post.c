@@ -81,14 +81,24 @@ static int status_of(enum rd_fault fault)
 	}
 }
 
-static void post_fail(struct post *p, enum rd_fault fault, const char *why)
+/* after_ms: when to try again; 0: that is not known. */
+static void post_fail_until(struct post *p, enum rd_fault fault,
+			    const char *why, uint64_t after_ms)
 {
 	struct rd_buf json = RD_BUF_INIT;
 
 	rd_sessions_count_publish(p->posts->sessions, false);
-	rd_frame_fault(&json, fault, why);
+	rd_frame_fault(&json, fault, why, after_ms);
+	if (after_ms > 0)
+		rd_buf_addf(&p->headers, "Retry-After: %" PRIu64 "\r\n",
+			    (after_ms + 999) / 1000);
 	post_answer(p, status_of(fault), rd_buf_slice(&json));
 	rd_buf_fini(&json);
+}
+
+static void post_fail(struct post *p, enum rd_fault fault, const char *why)
+{
+	post_fail_until(p, fault, why, 0);
 }
 
 static void on_published(void *arg, uint64_t tag,
@@ -100,7 +110,8 @@ static void on_published(void *arg, uint64_t tag,
 
 	(void)tag;
 	if (outcome->fault != RD_FAULT_NONE) {
-		post_fail(p, outcome->fault, outcome->why);
+		post_fail_until(p, outcome->fault, outcome->why,
+				outcome->after_ms);
 		return;
 	}
 	rd_sessions_count_publish(p->posts->sessions, true);

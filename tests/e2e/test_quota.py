@@ -2,10 +2,13 @@
 """How many new channels clients may make: by address and by identity, on by
 every way in, whoever comes back, and never at the cost of a channel that is
 there."""
+import json
+
 import pytest
 
 from harness import PYTHON, channel_key, eventually
-from sse import Stream, post
+from peer import header_of
+from sse import Stream, post, request
 
 FEW = ["--channel-rate", "1", "--channel-burst", "5"]
 
@@ -80,8 +83,11 @@ def test_all_ways_in_are_counted_together(run, server, channel):
     assert plain.message()[1] == b"1"
     run.client(site).ok("publish", channel=f"{channel}-c", data=1)
     assert stored(store, channel) == 3
-    status, said = post(site.port, f"{channel}-d", "1")
-    assert status == 429 and said["error"]["code"] == "rate"
+    status, head, said = request(site.port, "POST", f"/sse/{channel}-d", b"1")
+    error = json.loads(said)["error"]
+    assert status == 429 and error["code"] == "rate"
+    assert 80_000_000 < error["after"] <= 86_400_000
+    assert int(header_of(head, "Retry-After")) == -(-error["after"] // 1000)
     late = run.peer(site, f"/ws/{channel}-e")
     late.text("1")
     assert late.closed() == 1013
