@@ -216,7 +216,8 @@ static int prepare(struct rd_proc *proc, const char *role,
 		return RD_EXIT_OK;
 	err = load(proc, request, why);
 	if (err < 0)
-		return err == RD_EINVAL ? RD_EXIT_USAGE : RD_EXIT_CONFIG;
+		return err == RD_EINVAL || err == RD_ENOTFOUND ? RD_EXIT_USAGE
+							       : RD_EXIT_CONFIG;
 	start_log(proc, role);
 	if (!tie_to_parent(proc->ready_fd)) {
 		rd_buf_adds(why, "the supervisor has ended");
