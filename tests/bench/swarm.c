@@ -171,8 +171,9 @@ void gateway_start(struct gateway *g, const char *program,
 
 double gateway_counter(const struct gateway *g, const char *name)
 {
-	static const char request[] = "GET /metrics HTTP/1.1\r\nHost: bench\r\n"
-				      "Connection: close\r\n\r\n";
+	static const char request[] =
+	    "GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+	    "Connection: close\r\n\r\n";
 	static char text[1 << 16];
 	char line[96];
 	const char *at;
@@ -189,7 +190,9 @@ double gateway_counter(const struct gateway *g, const char *name)
 	close(fd);
 	snprintf(line, sizeof(line), "\nredistribute_gateway_%s ", name);
 	at = strstr(text, line);
-	return at == NULL ? 0 : strtod(at + strlen(line), NULL);
+	if (at == NULL)
+		die(name);
+	return strtod(at + strlen(line), NULL);
 }
 
 void gateway_stop(struct gateway *g)
