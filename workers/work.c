@@ -17,12 +17,15 @@
 _Static_assert(sizeof(struct rd_work) % _Alignof(struct rd_slice) == 0,
 	       "slices follow a work without padding");
 
-#define BLOCK_BYTES 1024 /* of one that is kept */
-#ifdef __SANITIZE_ADDRESS__
-#define SPARE_MAX 0 /* none: it is to see who uses what was freed */
-#else
-#define SPARE_MAX 1000 /* so many are kept at most */
+#ifndef __has_feature
+#define __has_feature(what) 0 /* it is a word of clang */
 #endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define BLOCK_BYTES 0 /* none is kept: it is to see who uses what was freed */
+#else
+#define BLOCK_BYTES 1024 /* of one that is kept */
+#endif
+#define SPARE_MAX 1000 /* so many are kept at most */
 
 static struct rd_list spare = {&spare, &spare};
 static size_t spare_count;
@@ -81,7 +84,7 @@ void rd_work_free(struct rd_work **work)
 	if (*work == NULL)
 		return;
 	rd_verdict_fini(&(*work)->verdict);
-	if ((*work)->bytes <= BLOCK_BYTES && spare_count + 1 <= SPARE_MAX) {
+	if ((*work)->bytes <= BLOCK_BYTES && spare_count < SPARE_MAX) {
 		rd_list_insert(spare.next, &(*work)->link);
 		spare_count++;
 	} else {
