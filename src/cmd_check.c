@@ -49,6 +49,7 @@ static bool on_finding(void *arg, const struct rd_finding *f)
 
 static void check(struct checking *c, struct rd_cli *cli)
 {
+	struct rd_buf text = RD_BUF_INIT;
 	bool running;
 
 	rd_datadir_absolute(&cli->cfg);
@@ -62,6 +63,16 @@ static void check(struct checking *c, struct rd_cli *cli)
 	    c, &(struct rd_finding){"data-dir", RD_PREFLIGHT_OK, 0,
 				    running ? "in use by a supervisor that runs"
 					    : cli->cfg.data_dir});
+	if (cli->cfg.unread != NULL) {
+		rd_buf_addf(&text,
+			    "%s cannot be read, so what it says is not "
+			    "judged",
+			    cli->cfg.unread);
+		on_finding(c, &(struct rd_finding){"environment",
+						   RD_PREFLIGHT_WARN, 0,
+						   rd_buf_text(&text)});
+	}
+	rd_buf_fini(&text);
 	rd_preflight(
 	    &(struct rd_preflight){.cfg = &cli->cfg, .running = running},
 	    on_finding, c);

@@ -36,6 +36,9 @@ void rd_config_fini(struct rd_config *cfg)
 	rd_option_each (o)
 		rd_option_fini(o, cfg);
 	rd_sections_free(cfg);
+	free(cfg->file);
+	free(cfg->unread);
+	cfg->file = cfg->unread = NULL;
 }
 
 /* REDISTRIBUTE_DRAIN_TIMEOUT; free it. */
@@ -75,6 +78,35 @@ static int set_list(const struct rd_option *o, struct rd_config *cfg,
 	return err;
 }
 
+static int set_variable(const struct rd_option *o, struct rd_config *cfg,
+			const char *value, const char *where,
+			struct rd_buf *why)
+{
+	return o->kind == RD_OPTION_LIST
+		   ? set_list(o, cfg, value, where, why)
+		   : rd_option_set(o, cfg, value, RD_SOURCE_ENV, where, why);
+}
+
+int rd_config_variable(struct rd_config *cfg, struct rd_slice name,
+		       const char *value, const char *where, struct rd_buf *why)
+{
+	const struct rd_option *o;
+	int err = RD_OK;
+
+	rd_option_each (o) {
+		char *mine = variable_name(o);
+		char *place = NULL;
+
+		if (rd_slice_is(name, mine)) {
+			place = rd_asprintf("%s: %s", where, mine);
+			err = set_variable(o, cfg, value, place, why);
+		}
+		free(place);
+		free(mine);
+	}
+	return err == RD_OK ? RD_OK : RD_ECONFIG;
+}
+
 int rd_config_env(struct rd_config *cfg, struct rd_buf *why)
 {
 	const struct rd_option *o;
@@ -84,11 +116,8 @@ int rd_config_env(struct rd_config *cfg, struct rd_buf *why)
 		char *name = variable_name(o);
 		const char *value = getenv(name);
 
-		if (value != NULL && o->kind == RD_OPTION_LIST)
-			err = set_list(o, cfg, value, name, why);
-		else if (value != NULL)
-			err = rd_option_set(o, cfg, value, RD_SOURCE_ENV, name,
-					    why);
+		if (value != NULL)
+			err = set_variable(o, cfg, value, name, why);
 		free(name);
 		if (err != RD_OK)
 			return RD_ECONFIG;
@@ -231,8 +260,13 @@ int rd_config_load(struct rd_config *cfg, int argc, char **argv, int first,
 	err = take_flags(&scratch, argc, argv, first, rest, rest_count, &path,
 			 why);
 	rd_config_fini(&scratch);
-	if (err == RD_OK && path != NULL && *path != '\0')
+	if (err == RD_OK && path != NULL && *path != '\0') {
 		err = rd_config_file(cfg, path, why);
+		free(cfg->file);
+		cfg->file = realpath(path, NULL);
+		if (err == RD_OK)
+			err = rd_config_beside(cfg, path, why);
+	}
 	if (err == RD_OK)
 		err = rd_config_env(cfg, why);
 	if (err == RD_OK)
@@ -243,10 +277,23 @@ int rd_config_load(struct rd_config *cfg, int argc, char **argv, int first,
 	return err;
 }
 
-void rd_config_resolve(struct rd_config *cfg)
+char *rd_config_state_dir(void)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 	const struct passwd *user;
+
+	if (state != NULL && *state == '/')
+		return rd_strdup(state);
+	if (home == NULL || *home == '\0') {
+		user = getpwuid(geteuid());
+		home = user == NULL ? "/tmp" : user->pw_dir;
+	}
+	return rd_asprintf("%s/.local/state", home);
+}
+
+void rd_config_resolve(struct rd_config *cfg)
+{
+	char *state;
 
 	if (*cfg->data_dir != '\0')
 		return;
@@ -255,15 +302,9 @@ void rd_config_resolve(struct rd_config *cfg)
 		cfg->data_dir = rd_strdup("/var/lib/redistribute");
 		return;
 	}
-	if (state != NULL && *state == '/') {
-		cfg->data_dir = rd_asprintf("%s/redistribute", state);
-		return;
-	}
-	if (home == NULL || *home == '\0') {
-		user = getpwuid(geteuid());
-		home = user == NULL ? "/tmp" : user->pw_dir;
-	}
-	cfg->data_dir = rd_asprintf("%s/.local/state/redistribute", home);
+	state = rd_config_state_dir();
+	cfg->data_dir = rd_asprintf("%s/redistribute", state);
+	free(state);
 }
 
 void rd_config_export(const struct rd_config *cfg)

@@ -2,9 +2,10 @@
 /*
  * config.h -- the settings of a process: defaults, file, environment, flags.
  *
- * Later sources win: default < file < environment < flag.  options.def holds
- * the table; nothing knows a single option by name, except the rules between
- * options that rd_config_check() judges, and what concerns teams.
+ * Later sources win: default < file < variables beside it < environment < flag.
+ * options.def holds the table; nothing knows a single option by name, except
+ * the rules between options that rd_config_check() judges, and what concerns
+ * teams.
  *
  * Several teams can stand in one file, each in a section [team NAME].  What a
  * section says wins over all sources, as no flag can name a section; what it
@@ -41,6 +42,9 @@ struct rd_config {
 #include "src/options.def"
 	struct rd_section *sections; /* owned: those of the file, in order */
 	int section_count;
+	char *file;   /* owned: the file that was read, absolute; NULL: none */
+	char *unread; /* owned: the file of variables beside it that we may not
+		       * read; NULL: there is none */
 };
 
 /* One line of a section. */
@@ -86,7 +90,9 @@ RD_MUST_CHECK int rd_config_flag(struct rd_config *cfg, int argc, char **argv,
 				 int *at, struct rd_buf *why);
 /*
  * The usual start of a program: environment and flags, and the file that
- * --config or REDISTRIBUTE_CONFIG names, in the order of precedence;
+ * --config or REDISTRIBUTE_CONFIG names, with the variables that a unit of that
+ * name is given (DIR/environment beside DIR/redistribute.conf, else
+ * DIR/NAME.environment beside DIR/NAME.conf), in the order of precedence;
  * argv[first] is the first flag.  What is not a flag ends up in rest (borrowed
  * from argv; the caller gives room for argc), "--" ends the flags.  RD_EINVAL
  * for a flag (exit 64), RD_ECONFIG for file, environment or rules (exit 78):
@@ -112,6 +118,9 @@ int64_t rd_config_workers(const struct rd_config *cfg);
 
 /* Fills in what a default leaves to the machine: data_dir. */
 void rd_config_resolve(struct rd_config *cfg);
+/* Where a user's programs keep what they want to find again: $XDG_STATE_HOME or
+ * ~/.local/state.  Free it. */
+char *rd_config_state_dir(void);
 
 /* A time as options have it ("5s", "500ms"), from 0 to max_ms; false where the
  * text is none. */

@@ -20,4 +20,14 @@ void rd_section_set(struct rd_section *s, const struct rd_option *o,
 		    const char *value);
 void rd_sections_free(struct rd_config *cfg);
 
+/* Sets what a variable of this name stands for, found at where; other names are
+ * ignored.  RD_ECONFIG with why. */
+RD_MUST_CHECK int rd_config_variable(struct rd_config *cfg,
+				     struct rd_slice name, const char *value,
+				     const char *where, struct rd_buf *why);
+/* Reads the file of variables that belongs to this configuration file, where
+ * there is one: it ranks below the environment.  RD_ECONFIG with why. */
+RD_MUST_CHECK int rd_config_beside(struct rd_config *cfg, const char *config,
+				   struct rd_buf *why);
+
 #endif

@@ -15,7 +15,7 @@ FLOORS = [
     ("0", "src", "public",
      "err mem list buf map clock log log_out nearest utf8"),
     ("1", "src", "public 0",
-     "glob id keys uri options config config_impl config_file config_team config_show config_check member json json_scan pack "
+     "glob id keys uri options config config_impl config_file config_environment config_team config_show config_check member json json_scan pack "
      "place spec message show table rules slot"),
     ("2", "src", "public 0 1",
      "loop pollset tickets tls wire connect reply reply_reader pending redis redis_io "
