@@ -26,6 +26,7 @@ struct rd_ask {
 	struct rd_reply *reply; /* owned: the latest answer, or NULL */
 	uint64_t timeout_ms;    /* for each question */
 	bool up;                /* the link has come up */
+	bool tried;             /* ... or has failed, and will go on failing */
 	unsigned late;          /* answers to come that nobody waits for */
 	bool answered;          /* the present question is, with: */
 	int err;                /* RD_OK, RD_EREDIS or RD_EUNKNOWN */
@@ -35,7 +36,7 @@ static void link_up(void *arg)
 {
 	struct rd_ask *ask = arg;
 
-	ask->up = true;
+	ask->up = ask->tried = true;
 }
 
 static void link_down(void *arg, const char *why)
@@ -43,6 +44,8 @@ static void link_down(void *arg, const char *why)
 	struct rd_ask *ask = arg;
 
 	ask->up = false;
+	/* Only a server that is starting is worth waiting for. */
+	ask->tried = strstr(why, "LOADING") == NULL;
 	rd_buf_clear(&ask->why);
 	rd_buf_adds(&ask->why, why);
 }
@@ -87,7 +90,7 @@ int rd_ask_open(const struct rd_config *cfg, uint64_t timeout_ms,
 	ask->loop = rd_loop_new();
 	ask->link = rd_redis_open(ask->loop, &ask->uri, ask->tls,
 				  "redistribute", &link_ops, ask);
-	if (rd_ask_wait(ask, &ask->up, timeout_ms) < 0) {
+	if (rd_ask_wait(ask, &ask->tried, timeout_ms) < 0 || !ask->up) {
 		rd_buf_adds(why, "Redis at ");
 		rd_uri_show(&ask->uri, why);
 		rd_buf_addf(why, " cannot be reached: %s",

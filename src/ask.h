@@ -16,7 +16,8 @@ struct rd_ask;
 
 /*
  * Connects to the configured Redis (targets, or the embedded one's socket in
- * data_dir).  RD_ECONFIG or RD_ECONN with a sentence in why.
+ * data_dir); only for one that is loading its data it waits.  RD_ECONFIG or
+ * RD_ECONN with a sentence in why.
  */
 RD_MUST_CHECK int rd_ask_open(const struct rd_config *cfg, uint64_t timeout_ms,
 			      struct rd_ask **ask_out, struct rd_buf *why);

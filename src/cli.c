@@ -12,6 +12,7 @@
  * Not here: the table of verbs (main.c).
  */
 #include "src/cli.h"
+#include "src/cli_find.h"
 #include "src/log.h"
 #include "src/mem.h"
 #include "src/meta.h"
@@ -103,9 +104,10 @@ static void print_help(const struct rd_verb *verb, const struct rd_flag *flags,
 		rd_config_help(&out);
 	else
 		rd_buf_addf(&out,
-			    "It finds Redis as the server does, by --config, "
-			    "--targets or --data-dir;\n`redistribute help %s "
-			    "--settings` lists all of these.\n",
+			    "It asks the Redis of the supervisor that runs "
+			    "here, or which --config, --targets\nor --data-dir "
+			    "name; `redistribute help %s --settings` lists all "
+			    "of these.\n",
 			    verb->name);
 	fwrite(rd_buf_data(&out), 1, out.len, stdout);
 	rd_buf_fini(&out);
@@ -231,6 +233,11 @@ int rd_cli_open(struct rd_cli *cli, const struct rd_verb *verb,
 			*status_out = rd_cli_fail(RD_EXIT_CONFIG, "%s",
 						  rd_buf_text(&why));
 	}
+	if (err == RD_OK && verb->finds) {
+		err = rd_cli_find(cli, count, others, &why);
+		if (err != RD_OK)
+			rd_cli_fail(RD_EXIT_USAGE, "%s", rd_buf_text(&why));
+	}
 	rd_config_resolve(&cli->cfg);
 	start_log(&cli->cfg);
 	rd_buf_fini(&why);
@@ -241,6 +248,7 @@ int rd_cli_open(struct rd_cli *cli, const struct rd_verb *verb,
 void rd_cli_close(struct rd_cli *cli)
 {
 	rd_config_fini(&cli->cfg);
+	rd_buf_fini(&cli->missing);
 	free(cli->words);
 	cli->words = NULL;
 }
@@ -265,22 +273,54 @@ static void on_joined(void *arg, int err, const struct rd_meta *meta,
 					"%s", why);
 }
 
+int rd_cli_uri(const struct rd_cli *cli, struct rd_uri *uri_out,
+	       int *status_out)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	int err = RD_ECONFIG;
+
+	if (cli->missing.len > 0)
+		rd_buf_addslice(&why, rd_buf_slice(&cli->missing));
+	else
+		err = rd_config_uri(&cli->cfg, uri_out, &why);
+	if (err != RD_OK)
+		*status_out =
+		    rd_cli_fail(RD_EXIT_CONFIG, "%s", rd_buf_text(&why));
+	rd_buf_fini(&why);
+	return err;
+}
+
+int rd_cli_reach(const struct rd_cli *cli, struct rd_ask **ask_out,
+		 int *status_out)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	struct rd_uri uri;
+	int err;
+
+	*ask_out = NULL;
+	if (rd_cli_uri(cli, &uri, status_out) != RD_OK)
+		return RD_ECONFIG;
+	rd_uri_fini(&uri);
+	err = rd_ask_open(&cli->cfg, ASK_MS, ask_out, &why);
+	if (err != RD_OK) {
+		*ask_out = NULL;
+		rd_cli_hint(cli, &why);
+		*status_out = rd_cli_fail(
+		    err == RD_ECONFIG ? RD_EXIT_CONFIG : RD_EXIT_UNAVAILABLE,
+		    "%s", rd_buf_text(&why));
+	}
+	rd_buf_fini(&why);
+	return err;
+}
+
 int rd_cli_ask(const struct rd_cli *cli, struct rd_ask **ask_out,
 	       int *status_out)
 {
 	struct joining j = {.status = RD_EXIT_UNAVAILABLE};
-	struct rd_buf why = RD_BUF_INIT;
-	int err = rd_ask_open(&cli->cfg, ASK_MS, ask_out, &why);
+	int err = rd_cli_reach(cli, ask_out, status_out);
 
-	if (err != RD_OK) {
-		*ask_out = NULL;
-		*status_out = rd_cli_fail(
-		    err == RD_ECONFIG ? RD_EXIT_CONFIG : RD_EXIT_UNAVAILABLE,
-		    "%s", rd_buf_text(&why));
-		rd_buf_fini(&why);
+	if (err != RD_OK)
 		return err;
-	}
-	rd_buf_fini(&why);
 	if (rd_meta_join(rd_ask_link(*ask_out), cli->cfg.prefix, on_joined,
 			 &j) != RD_OK ||
 	    rd_ask_wait(*ask_out, &j.done, ASK_MS) != RD_OK)

@@ -21,6 +21,7 @@ struct rd_verb {
 	/* argv[0] is the program, argv[1] the verb.  The exit status. */
 	int (*run)(const struct rd_verb *verb, int argc, char **argv);
 	bool serves; /* its flags are the server's settings */
+	bool finds;  /* it is about the supervisor that runs here */
 };
 
 /* A flag of one verb. */
@@ -36,6 +37,9 @@ struct rd_cli {
 	struct rd_config cfg; /* loaded, checked, resolved */
 	char **words;         /* owned array; what is neither flag nor value */
 	int count;            /* of words */
+	bool found;           /* it is about a supervisor that runs */
+	/* Why we cannot know where Redis is; empty: we do. */
+	struct rd_buf missing;
 };
 
 /*
@@ -56,6 +60,12 @@ int rd_cli_misuse(const struct rd_verb *verb, const char *fmt, ...)
 /* A number from 1 to max; false where the text is none. */
 bool rd_cli_number(const char *text, long max, long *n_out);
 
+/* The address of the configured Redis; fini it.  RD_ECONFIG has been told. */
+RD_MUST_CHECK int rd_cli_uri(const struct rd_cli *cli, struct rd_uri *uri_out,
+			     int *status_out);
+/* Connects to it, and no more; errors as of the next. */
+RD_MUST_CHECK int rd_cli_reach(const struct rd_cli *cli,
+			       struct rd_ask **ask_out, int *status_out);
 /*
  * Connects to the configured Redis and agrees with it on the layout of the
  * data.  RD_OK, or an error that has been told, with *status_out.

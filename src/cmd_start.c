@@ -11,6 +11,7 @@
 #include "src/activation.h"
 #include "src/cli.h"
 #include "src/datadir.h"
+#include "src/instance.h"
 #include "src/keys.h"
 #include "src/log.h"
 #include "src/mem.h"
@@ -88,7 +89,10 @@ static int run(struct rd_config *cfg, int sockets,
 	boot.node = name;
 	boot.argc = argc;
 	boot.argv = argv;
-	return rd_supervisor_run(&boot);
+	rd_instance_write(cfg, tenure->marks, true);
+	status = rd_supervisor_run(&boot);
+	rd_instance_remove(cfg, tenure->marks);
+	return status;
 }
 
 int rd_cmd_start(const struct rd_verb *verb, int argc, char **argv)

@@ -22,23 +22,24 @@ static const struct rd_verb verbs[] = {
      "Nothing is started or changed.  The exit status is 0 where nothing is "
      "bad.",
      rd_cmd_check, true},
-    {"status", "", "Show who is running, on all machines", NULL, rd_cmd_status},
+    {"status", "", "Show who is running, on all machines", NULL, rd_cmd_status,
+     .finds = true},
     {"top", "", "Show what workers and teams do, live",
      "In a terminal q or Ctrl-C ends it; elsewhere it prints one frame behind "
      "the other.",
-     rd_cmd_top},
+     rd_cmd_top, .finds = true},
     {"teams", "[drop NAME]", "Show all teams, or end one everywhere",
      "drop removes the team's groups from every channel, its dead letters and "
      "settings.\nIt refuses while a worker of the team lives.  With --channel "
      "it removes what the team\nhas in one channel, and refuses while the "
      "team consumes that.",
-     rd_cmd_teams},
+     rd_cmd_teams, .finds = true},
     {"channels", "[NAME|PATTERN]", "Show channels and how far each team is",
-     NULL, rd_cmd_channels},
+     NULL, rd_cmd_channels, .finds = true},
     {"pending", "[CHANNEL]", "Show what workers have not finished",
      "Without a channel: how many messages each consumer has, in all "
      "channels.",
-     rd_cmd_pending},
+     rd_cmd_pending, .finds = true},
     {"dead", "[VERB] [ID]...", "Show, retry or drop dead letters",
      "list\n"
      "      all letters, the newest last (--count N: the last N)\n"
@@ -51,30 +52,31 @@ static const struct rd_verb verbs[] = {
      "      stays a letter, or is published again with --republish\n"
      "drop ID...|--all\n"
      "      throw letters away",
-     rd_cmd_dead},
+     rd_cmd_dead, .finds = true},
     {"retry", "ID...|--all", "Give dead letters back to their team",
-     "The same as `dead retry`.", rd_cmd_dead},
+     "The same as `dead retry`.", rd_cmd_dead, .finds = true},
     {"pause", "[NAME|PATTERN]", "Let a team leave channels alone",
      "Its workers, on all machines, take nothing more from them; what they "
      "have in hand\nis finished.  Without a name: what is paused.",
-     rd_cmd_pause},
-    {"resume", "NAME|PATTERN", "End a pause", NULL, rd_cmd_pause},
+     rd_cmd_pause, .finds = true},
+    {"resume", "NAME|PATTERN", "End a pause", NULL, rd_cmd_pause,
+     .finds = true},
     {"scale", "N", "Run so many workers of a team, on all machines",
      "The number is shared out evenly over the supervisors that run the team; "
      "it holds until\nthe next one, or until a reload changes the configured "
      "number.  It is waited for.",
-     rd_cmd_scale},
+     rd_cmd_scale, .finds = true},
     {"metrics", "", "Print the fleet's metrics for Prometheus",
      "The same as a gateway's /metrics has, without the gateway's own.",
-     rd_cmd_metrics},
+     rd_cmd_metrics, .finds = true},
     {"publish", "CHANNEL [DATA|-]", "Publish a message and print its offset",
      "Without DATA, or with -, the message is read from stdin, as it is, to "
      "its end.\nWith --delay it is published later; printed is @ and when, in "
      "milliseconds since\n1970.",
-     rd_cmd_publish},
+     rd_cmd_publish, .finds = true},
     {"tail", "CHANNEL", "Print the messages of a channel as they come",
      "Each line: offset, type (- for none), data, separated by tabs.",
-     rd_cmd_tail},
+     rd_cmd_tail, .finds = true},
     {"version", "", "Print the version", NULL, rd_cmd_version},
     {"help", "[VERB]", "Print this, or all about one verb", NULL, help},
 };

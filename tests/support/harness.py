@@ -9,6 +9,7 @@ sleeps for a guess: eventually() polls with a deadline, logs are waited for.
 RD_BUILD         the build directory (default: build in the source tree)
 RD_REDIS_SERVER  another server program, e.g. valkey-server
 """
+import atexit
 import base64
 import contextlib
 import json
@@ -292,10 +293,16 @@ class Log:
 
 # --- one process -------------------------------------------------------------
 
+# Where supervisors are found that a verb is not told of: not the user's own.
+STATE = tempfile.mkdtemp(prefix="rd-state-")
+atexit.register(shutil.rmtree, STATE, ignore_errors=True)
+
+
 def clean_environment(more=None):
     """Ours without the settings of another Redistribute."""
     env = {k: v for k, v in os.environ.items()
            if not k.startswith(("REDISTRIBUTE_", "NOTIFY_", "JOURNAL_"))}
+    env["XDG_STATE_HOME"] = STATE
     env.update(more or {})
     return env
 
