@@ -77,6 +77,10 @@ static const struct rd_verb verbs[] = {
     {"tail", "CHANNEL", "Print the messages of a channel as they come",
      "Each line: offset, type (- for none), data, separated by tabs.",
      rd_cmd_tail, .finds = true},
+    {"cli", "[WORD]...", "Run redis-cli on the Redis that is used here",
+     "Its words are redis-cli's, from the first on that is no setting of "
+     "ours; -- begins\nthem, too.  The password is not shown by ps.",
+     rd_cmd_cli, .finds = true},
     {"version", "", "Print the version", NULL, rd_cmd_version},
     {"help", "[VERB]", "Print this, or all about one verb", NULL, help},
 };

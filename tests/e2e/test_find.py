@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import (PROGRAMS, FakeRedis, channel_key,
-                     clean_environment, eventually, exec_handler,
+from harness import (PROGRAMS, FakeRedis, certificate, channel_key,
+                     clean_environment, command_of, eventually, exec_handler,
                      free_ports)
 from harness import run as run_verb
 
@@ -37,6 +37,68 @@ def home(tmp_path):
     state = tmp_path / "state"
     state.mkdir()
     return {"XDG_STATE_HOME": str(state)}
+
+
+# --- redis-cli -----------------------------------------------------------------
+
+def test_redis_cli_reaches_the_embedded_one(run, home):
+    site = run.daemon(env=home)
+    args = ("cli", "--data-dir", site.data_dir)
+    status, out, err = run_verb(*args, "XADD", "rd:ch:a", "*", "json", '{"a":1}')
+    assert status == 0 and out.strip().endswith("-0"), err
+    assert site.embedded().xlen(channel_key("a")) == 1
+    # Without being told where it is, and with flags of redis-cli's own.
+    for words, said in (
+            (["XLEN", "rd:ch:a"], "1"), (["--raw", "XLEN", "rd:ch:a"], "1"),
+            (["-r", "2", "PING"], "PONG\nPONG"),
+            (["--", "--scan", "--pattern", "rd:ch:*"], "rd:ch:a"),
+            (["--prefix", "rd", "PING"], "PONG")):
+        status, out, err = run_verb("cli", *words, env=home)
+        assert (status, out.strip()) == (0, said), err
+    assert run_verb("cli", "-x", "SET", "k", env=home, stdin=b"v")[0] == 0
+    assert site.embedded().get("k") == b"v"
+    assert site.stop() == 0
+    status, _, err = run_verb("cli", "PING", env=home)
+    assert status == UNAVAILABLE and "no supervisor runs" in err
+    status, out, _ = run_verb("cli", "--help")
+    assert status == 0 and "usage: redistribute cli" in out
+
+
+@pytest.mark.parametrize("how", ["tcp", "user", "db", "unix", "tls"])
+def test_redis_cli_has_the_password_and_ps_has_not(run, tmp_path, how):
+    args, env = [], {"REDISCLI_AUTH": "of another server"}
+    if how == "tls":
+        cert, key = certificate(tmp_path)
+        port = free_ports()
+        args = ["--tls-port", port, "--tls-cert-file", cert, "--tls-key-file",
+                key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no"]
+        env["REDISTRIBUTE_REDIS_CA"] = str(cert)
+    redis = run.redis(*args, tcp=True, password=PASSWORD)
+    redis.client().execute_command("ACL", "SETUSER", "u", "on", f">{PASSWORD}",
+                                   "~*", "+@all")
+    env["REDISTRIBUTE_TARGETS"] = {
+        "tcp": redis.tcp_uri, "db": redis.tcp_uri + "/3", "unix": redis.uri,
+        "user": f"redis://u:{PASSWORD}@127.0.0.1:{redis.port}",
+        "tls": f"rediss://:{PASSWORD}@localhost:{port if how == 'tls' else 0}",
+    }[how]
+    verb = run.process([PROGRAMS["redistribute"], "cli", "BLPOP", "k", "0"],
+                       env=env)
+    store = redis.client(db=3 if how == "db" else 0)
+    blocked = eventually(lambda: [c for c in store.client_list()
+                                  if c["cmd"] == "blpop"])
+    assert blocked[0]["user"] == ("u" if how == "user" else "default")
+    assert "redis-cli" in command_of(verb.pid)
+    assert PASSWORD not in command_of(verb.pid)
+    store.rpush("k", "v")
+    assert verb.wait() == 0
+
+
+def test_redis_cli_without_a_password_takes_none_along(run):
+    redis = run.redis()
+    status, out, err = run_verb(
+        "cli", "PING", env={"REDISTRIBUTE_TARGETS": redis.uri,
+                            "REDISCLI_AUTH": "of another server"})
+    assert (status, out, err) == (0, "PONG\n", "")
 
 
 # --- which one -----------------------------------------------------------------
@@ -143,7 +205,7 @@ def test_variables_beside_the_file_are_read(run, home, tmp_path, name):
     redis = run.redis(tcp=True, password=PASSWORD)
     conf, env = settings(tmp_path, redis.tcp_uri, name)
     args = ("--config", conf)
-    for verb in (["publish", "a", "1"], ["status"], ["check"]):
+    for verb in (["publish", "a", "1"], ["status"], ["check"], ["cli", "PING"]):
         status, out, err = run_verb(verb[0], *args, *verb[1:], env=home)
         assert status == 0, (verb, out, err)
         assert PASSWORD not in out + err
