@@ -12,6 +12,7 @@
 #include "src/cli.h"
 #include "src/datadir.h"
 #include "src/instance.h"
+#include "src/join.h"
 #include "src/keys.h"
 #include "src/log.h"
 #include "src/mem.h"
@@ -71,14 +72,27 @@ static int check(const struct rd_config *cfg, int sockets)
 	return c.status;
 }
 
-static int run(struct rd_config *cfg, int sockets,
-	       const struct rd_tenure *tenure, int argc, char **argv)
+/* As it was started: for a reload, and for those who look for us. */
+struct start {
+	struct rd_words words; /* its settings, from the second word on */
+	bool join;             /* beside another supervisor */
+	int sockets;           /* handed over */
+	struct rd_tenure tenure;
+};
+
+static int run(struct rd_config *cfg, const struct start *s)
 {
 	char name[RD_NAME_MAX + 1];
 	struct rd_buf why = RD_BUF_INIT;
 	struct rd_boot boot = {
-	    .cfg = cfg, .sockets = sockets, .tenure = tenure, .first = 2};
-	int status = check(cfg, sockets);
+	    .cfg = cfg,
+	    .sockets = s->sockets,
+	    .tenure = &s->tenure,
+	    .argc = s->words.count,
+	    .argv = s->words.items,
+	    .first = 1,
+	};
+	int status = check(cfg, s->sockets);
 
 	if (status == RD_EXIT_OK &&
 	    rd_node_name(cfg->node, cfg->data_dir, name, &why) != RD_OK)
@@ -87,38 +101,73 @@ static int run(struct rd_config *cfg, int sockets,
 	if (status != RD_EXIT_OK)
 		return status;
 	boot.node = name;
-	boot.argc = argc;
-	boot.argv = argv;
-	rd_instance_write(cfg, tenure->marks, true);
+	rd_instance_write(cfg, s->tenure.marks, !s->join);
 	status = rd_supervisor_run(&boot);
-	rd_instance_remove(cfg, tenure->marks);
+	rd_instance_remove(cfg, s->tenure.marks);
+	return status;
+}
+
+/* The command line without the verb, and what is no setting. */
+static char **settings_of(int argc, char **argv, int *count_out)
+{
+	char **words = rd_new_array(char *, (size_t)argc);
+	int count = 0;
+
+	for (int i = 0; i < argc; i++)
+		if (i != 1 && strcmp(argv[i], "--join") != 0)
+			words[count++] = argv[i];
+	*count_out = count;
+	return words;
+}
+
+static int start(struct rd_cli *cli, struct start *s, int argc, char **argv)
+{
+	struct rd_buf why = RD_BUF_INIT;
+	int count, status = RD_EXIT_CONFIG;
+	char **words = settings_of(argc, argv, &count);
+
+	if (s->join) {
+		if (rd_join(cli, count, words, &s->words, &status) != RD_OK)
+			goto out;
+	} else {
+		for (int i = 0; i < count; i++)
+			rd_words_add(&s->words, rd_strdup(words[i]));
+	}
+	if (rd_activation_take(&s->sockets, &why) == RD_OK &&
+	    rd_datadir_make(&cli->cfg, &why) == RD_OK &&
+	    rd_datadir_lock(&cli->cfg, &s->tenure, &why) == RD_OK)
+		status = run(&cli->cfg, s);
+	else
+		rd_cli_fail(RD_EXIT_CONFIG, "%s", rd_buf_text(&why));
+out:
+	rd_buf_fini(&why);
+	free(words);
 	return status;
 }
 
 int rd_cmd_start(const struct rd_verb *verb, int argc, char **argv)
 {
-	static const struct rd_flag flags[] = {{0}};
-	struct rd_buf why = RD_BUF_INIT;
+	struct start s = {.tenure = {.lock_fd = -1, .workers_fd = -1}};
+	const struct rd_flag flags[] = {
+	    {"--join", NULL,
+	     "beside the supervisor that runs here, on its Redis; without "
+	     "gateways of its own, unless --gateways says so",
+	     &s.join, NULL},
+	    {0},
+	};
 	struct rd_cli cli;
-	struct rd_tenure tenure = {.lock_fd = -1, .workers_fd = -1};
-	int sockets, status;
+	int status;
 
-	if (rd_cli_open(&cli, verb, flags, argc, argv, &status) != RD_OK)
-		goto out;
-	if (cli.count > 0) {
+	if (rd_cli_open(&cli, verb, flags, argc, argv, &status) != RD_OK) {
+		/* said */
+	} else if (cli.count > 0) {
 		status = rd_cli_misuse(verb, "%s: expected flags only",
 				       cli.words[0]);
-		goto out;
+	} else {
+		status = start(&cli, &s, argc, argv);
 	}
-	if (rd_activation_take(&sockets, &why) == RD_OK &&
-	    rd_datadir_make(&cli.cfg, &why) == RD_OK &&
-	    rd_datadir_lock(&cli.cfg, &tenure, &why) == RD_OK)
-		status = run(&cli.cfg, sockets, &tenure, argc, argv);
-	else
-		status = rd_cli_fail(RD_EXIT_CONFIG, "%s", rd_buf_text(&why));
-	rd_datadir_unlock(&tenure);
-out:
-	rd_buf_fini(&why);
+	rd_datadir_unlock(&s.tenure);
+	rd_words_fini(&s.words);
 	rd_cli_close(&cli);
 	return status;
 }

@@ -147,28 +147,39 @@ static void count_workers(const struct rd_config *cfg, struct rd_tenure *t)
 		t->alone = false;
 }
 
+int rd_datadir_seize(const struct rd_config *cfg, struct rd_buf *why)
+{
+	int fd = open_file(cfg, "lock", O_RDWR | O_CREAT);
+	char text[HOLDER_MAX];
+
+	if (fd < 0) {
+		rd_buf_addf(why, "data-dir: the lock in %s: %s", cfg->data_dir,
+			    strerror(errno));
+		return RD_ECONFIG;
+	}
+	if (lock_patiently(fd))
+		return fd;
+	read_holder(fd, text, sizeof(text));
+	rd_buf_addf(why,
+		    "data-dir: %s is in use by another supervisor (process "
+		    "%d)",
+		    cfg->data_dir, atoi(text));
+	close(fd);
+	return RD_EEXIST;
+}
+
 int rd_datadir_lock(const struct rd_config *cfg, struct rd_tenure *tenure_out,
 		    struct rd_buf *why)
 {
 	struct rd_tenure t = {.workers_fd = -1};
 	char text[HOLDER_MAX];
 
-	t.lock_fd = open_file(cfg, "lock", O_RDWR | O_CREAT);
-	if (t.lock_fd < 0) {
-		rd_buf_addf(why, "data-dir: the lock in %s: %s", cfg->data_dir,
-			    strerror(errno));
-		return RD_ECONFIG;
-	}
-	if (!lock_patiently(t.lock_fd)) {
-		read_holder(t.lock_fd, text, sizeof(text));
-		rd_buf_addf(why,
-			    "data-dir: %s is in use by another supervisor "
-			    "(process %d): give this one a directory of its "
-			    "own",
-			    cfg->data_dir, atoi(text));
-		close(t.lock_fd);
-		return RD_EEXIST;
-	}
+	t.lock_fd = rd_datadir_seize(cfg, why);
+	if (t.lock_fd == RD_EEXIST)
+		rd_buf_adds(why, ": give this one a directory of its own, or "
+				 "join that one with --join");
+	if (t.lock_fd < 0)
+		return t.lock_fd;
 	read_holder(t.lock_fd, text, sizeof(text));
 	draw_marks(&t, text);
 	write_holder(&t);

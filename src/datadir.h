@@ -39,6 +39,10 @@ struct rd_tenure {
 RD_MUST_CHECK int rd_datadir_lock(const struct rd_config *cfg,
 				  struct rd_tenure *tenure_out,
 				  struct rd_buf *why);
+/* The same for who is no supervisor and only wants none to run meanwhile: the
+ * descriptor, to be closed; errors as above. */
+RD_MUST_CHECK int rd_datadir_seize(const struct rd_config *cfg,
+				   struct rd_buf *why);
 /* Lets go of it, but for copies. */
 void rd_datadir_unlock(struct rd_tenure *tenure);
 /* Does somebody hold it? */

@@ -3,6 +3,7 @@
  * preflight_port.c -- can we listen there, and does anybody?  See preflight.h.
  */
 #include "src/clock.h"
+#include "src/instance.h"
 #include "src/mem.h"
 #include "src/preflight.h"
 
@@ -52,10 +53,30 @@ static char *bare_host(const char *host)
 	return rd_strdup(host);
 }
 
+/* Is it a supervisor of ours that listens there? */
+static bool explain_ours(struct rd_buf *why, const char *host, int64_t port)
+{
+	char *address = rd_asprintf("%s:%" PRId64, host, port);
+	struct rd_buf dir = RD_BUF_INIT;
+	bool ours = rd_instance_at(address, &dir);
+
+	if (ours)
+		rd_buf_addf(why,
+			    "port %" PRId64 " on %s is taken by the supervisor "
+			    "in %s: --join runs workers beside it, on its "
+			    "Redis; else stop that one, or choose another port",
+			    port, host, rd_buf_text(&dir));
+	rd_buf_fini(&dir);
+	free(address);
+	return ours;
+}
+
 static void explain(struct rd_buf *why, const char *host, int64_t port,
 		    int failed)
 {
-	if (failed == EADDRINUSE)
+	if (failed == EADDRINUSE && explain_ours(why, host, port))
+		;
+	else if (failed == EADDRINUSE)
 		rd_buf_addf(why,
 			    "port %" PRId64 " on %s is taken by another "
 			    "program: stop that one, or choose another port",

@@ -173,7 +173,11 @@ def test_redis_with_a_password_is_named_and_the_password_is_not(run, home):
     assert "REDISTRIBUTE_TARGETS" in err and str(site.data_dir) in err
     told = {**home, "REDISTRIBUTE_TARGETS": redis.tcp_uri}
     assert run_verb("status", env=told)[0] == 0
-    assert site.stop() == 0
+    status, _, err = run_verb("start", "--join", env=home)
+    assert status == CONFIG and "REDISTRIBUTE_TARGETS" in err
+    joined = run.process([PROGRAMS["redistribute"], "start", "--join"], env=told)
+    joined.wait_event("ready", speaker=joined.pid, gateways=0)
+    assert joined.stop() == 0 and site.stop() == 0
 
 
 @pytest.mark.parametrize("answer", [
@@ -270,3 +274,66 @@ def test_file_that_another_user_could_write_is_not_read(run, home, tmp_path):
     os.chown(conf, NOBODY, NOBODY)
     assert run_verb("dead", env=home)[1] == "team workers has no dead letters\n"
     assert site.stop() == 0
+
+
+# --- one beside another ----------------------------------------------------------
+
+def test_workers_join_the_one_that_runs(run, home, tmp_path):
+    site = run.daemon("--prefix", "p", env=home)
+    # Nobody wants to hear only that the port is taken.
+    status, _, err = run_verb("start", "--port", site.port, "--ops-port", "0",
+                              "--data-dir", tmp_path / "other", env=home)
+    assert status == CONFIG and "--join" in err and str(site.data_dir) in err
+    joined = run.process(
+        [PROGRAMS["redistribute"], "start", "--join", "--workers", "2",
+         "--team", "shouters", "--consume", "whispers", "--handler",
+         exec_handler("echo", "shouts")], env=home)
+    joined.wait_event("ready", speaker=joined.pid, gateways=0, workers=2)
+    assert run_verb("publish", "whispers", '"x"', env=home)[0] == 0
+    eventually(lambda: site.embedded().xlen(channel_key("shouts", "p")) == 1)
+    # Still the verbs are in no doubt, and both are there.
+    eventually(lambda: {joined.pid, site.pid} <= members(env=home))
+    # One more, with a gateway.
+    first = free_ports(2)
+    gate = run.process(
+        [PROGRAMS["redistribute"], "start", "--join", "--workers", "0",
+         "--gateways", "1", "--port", first, "--ops-port", first + 1], env=home)
+    gate.wait_event("ready", speaker=gate.pid, gateways=1, workers=0)
+    client = run.client(first)
+    client.ok("subscribe", channel="shouts", offset="0")
+    client.until(lambda: client.inbox.get("shouts"), "nothing was shouted")
+    # A reload keeps to it.
+    at = joined.log.position()
+    joined.send(signal.SIGHUP)
+    assert joined.log.wait("reload", since=at)["changed"] == ""
+    assert run_verb("publish", "whispers", '"y"', env=home)[0] == 0
+    eventually(lambda: site.embedded().xlen(channel_key("shouts", "p")) == 2)
+    assert gate.stop() == 0 and joined.stop() == 0
+    assert site.stop() == 0
+
+
+def test_join_says_whom_it_could_not_join(run, home):
+    join = ("start", "--join", "--workers", "1", "--consume", "a")
+    status, _, err = run_verb(*join, env=home)
+    assert status == UNAVAILABLE and "no supervisor runs here" in err
+    sites = [run.daemon(env=home) for _ in range(2)]
+    status, _, err = run_verb(*join, env=home)
+    assert status == USAGE and str(sites[1].data_dir) in err
+    joined = run.process([PROGRAMS["redistribute"], *join, "--data-dir",
+                          sites[1].data_dir], env=home)
+    joined.wait_event("ready", speaker=joined.pid)
+    eventually(lambda: sites[1].embedded().exists("rd:team:workers"))
+    for it in (joined, *sites):
+        assert it.stop() == 0
+
+
+def test_join_a_redis_with_a_password(run, home, tmp_path):
+    redis = run.redis(tcp=True, password=PASSWORD)
+    conf, _ = settings(tmp_path, redis.tcp_uri)
+    site = run.daemon("--config", conf, env=home)
+    joined = run.process([PROGRAMS["redistribute"], "start", "--join",
+                          "--workers", "1", "--consume", "a"], env=home)
+    joined.wait_event("ready", speaker=joined.pid)
+    for pid in joined.left():
+        assert PASSWORD not in command_of(pid)
+    assert joined.stop() == 0 and site.stop() == 0
