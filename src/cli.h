@@ -73,6 +73,8 @@ RD_MUST_CHECK int rd_cli_reach(const struct rd_cli *cli,
 RD_MUST_CHECK int rd_cli_ask(const struct rd_cli *cli, struct rd_ask **ask_out,
 			     int *status_out);
 
+int rd_cmd_backup(const struct rd_verb *verb, int argc, char **argv);
+int rd_cmd_restore(const struct rd_verb *verb, int argc, char **argv);
 int rd_cmd_cli(const struct rd_verb *verb, int argc, char **argv);
 int rd_cmd_start(const struct rd_verb *verb, int argc, char **argv);
 int rd_cmd_check(const struct rd_verb *verb, int argc, char **argv);

@@ -85,7 +85,7 @@ static void shut(const struct rd_config *cfg, const char *name)
 void rd_embedded_sweep(const struct rd_config *cfg)
 {
 	static const char *const files[] = {"appendonlydir", "appendonly.aof",
-					    "dump.rdb"};
+					    "dump.rdb", "saved.rdb"};
 	struct rd_buf path = RD_BUF_INIT;
 
 	rd_embedded_path(cfg, &path);
@@ -114,6 +114,13 @@ void rd_embedded_args(const struct rd_config *cfg,
 	    "yes",
 	    "--save",
 	    "",
+	    /* What somebody has it save: never dump.rdb, see snapshot.c. */
+	    "--dbfilename",
+	    "saved.rdb",
+	    "--repl-diskless-sync",
+	    "yes",
+	    "--repl-diskless-sync-delay",
+	    "0",
 	    "--maxmemory-policy",
 	    "noeviction",
 	    "--logfile",

@@ -81,6 +81,15 @@ static const struct rd_verb verbs[] = {
      "Its words are redis-cli's, from the first on that is no setting of "
      "ours; -- begins\nthem, too.  The password is not shown by ps.",
      rd_cmd_cli, .finds = true},
+    {"backup", "FILE", "Copy all data into a file, while everything runs",
+     "It is a snapshot of one moment, and is not seen under its name before "
+     "it is whole,\njudged by redis-check-rdb, and on the disk.",
+     rd_cmd_backup, .finds = true},
+    {"restore", "FILE", "Make a backup the data of the embedded Redis",
+     "The supervisor must be stopped; FILE is judged first.  The data then "
+     "count as another\ndata set: clients that saw later messages are told "
+     "of a gap.",
+     rd_cmd_restore, .finds = true},
     {"version", "", "Print the version", NULL, rd_cmd_version},
     {"help", "[VERB]", "Print this, or all about one verb", NULL, help},
 };

@@ -19,6 +19,7 @@
 #include "src/repair.h"
 #include "src/role.h"
 #include "src/secret.h"
+#include "src/snapshot.h"
 #include "src/spec.h"
 #include "src/tls.h"
 
@@ -301,6 +302,8 @@ static bool check_redis(const struct checking *c)
 	if (*c->cfg->targets != '\0' || c->running)
 		return rd_preflight_redis(c->cfg, c->fn, c->arg);
 	err = rd_embedded_check(c->cfg, &why);
+	if (err == RD_OK)
+		err = rd_snapshot_check(c->cfg, &why);
 	return tell_result(c, "redis", err,
 			   "embedded; not running, so nothing was asked", &why);
 }

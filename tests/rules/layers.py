@@ -23,7 +23,7 @@ FLOORS = [
      "holders trim keeper keeper_impl keeper_due keeper_scan keeper_expire keeper_dead "
      "publisher publisher_known publisher_impl doorbell doorbell_pair doorbell_block meta node notify proc secret activation team agree fleet census metrics"),
     ("3", "src", "public 0 1 2",
-     "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald nodelock repair preflight preflight_handler preflight_redis preflight_commands preflight_port preflight_user reload instance join rediscli "
+     "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald nodelock repair preflight preflight_handler preflight_redis preflight_commands preflight_port preflight_user reload instance join rediscli snapshot "
      "supervisor supervisor_redis supervisor_signals supervisor_state cli cli_find cli_fleet main cmd_*"),
     ("A", "gateway", "public 0 1",
      "crypto ws ws_out deflate extension http http_impl http_field http_answer judge origin writer protocol frame frame_impl "
