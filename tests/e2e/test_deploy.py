@@ -364,15 +364,20 @@ def test_quickstart_runs_everything(run, tmp_path):
     assert f"http://127.0.0.1:{port}/room1" in said
     status, body = harness.http_get(port, "/room1")
     assert status == 200 and "<html" in body
-    # What it tells to try is tried, word by word.
-    words = re.findall(r"^  [A-Za-z ]+?   +(\S*redistribute \w+ .*|redis-cli .*)",
-                       said.replace("\\\n", ""), re.M)
-    assert len(words) == 6
-    for command in words:
+    # What it tells to try is tried, word by word, in another directory.
+    words = re.findall(r"^  [A-Za-z ]+?   +(redistribute \w+ .*|redistribute status"
+                       r"|export .*)", said, re.M)
+    assert len(words) == 8
+    path, team = words[0], words.pop()
+    assert path.startswith("export PATH=") and " --join " in team
+    for command in words[1:]:
         command = command.replace(" tail ", " tail --count 1 ")
-        done = subprocess.run(command, shell=True, cwd=REPO, timeout=20,
-                              capture_output=True, text=True, check=False,
-                              env=clean_environment())
+        done = subprocess.run(f"{path}\n{command}", shell=True, cwd=tmp_path,
+                              timeout=20, capture_output=True, text=True,
+                              check=False, env=clean_environment())
         assert done.returncode == 0 and done.stdout.strip(), command + done.stderr
+    mine = run.process(["sh", "-c", f"{path}\nexec {team}"], cwd=tmp_path)
+    mine.wait_event("ready", speaker=mine.pid, workers=2)
+    assert mine.stop(sig=signal.SIGINT) == 0
     site.popen.stdout.close()
     assert site.stop(sig=signal.SIGINT) == 0
