@@ -106,7 +106,7 @@ class World:
             "REDISTRIBUTE_DATA_DIR": str(state),
             "REDISTRIBUTE_PORT": str(self.port),
             "REDISTRIBUTE_OPS_PORT": str(self.port + 1)})
-        self.env.pop("XDG_STATE_HOME", None)
+        self.env["XDG_STATE_HOME"] = str(home / ".local/state")
 
     def redis(self):
         """The Redis of the machine, for those who name its port."""
