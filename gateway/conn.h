@@ -81,7 +81,9 @@ struct rd_conn_limits {
 	X(bytes_in, "bytes received")                                          \
 	X(bytes_out, "bytes sent")                                             \
 	X(sends, "system calls that sent them")                                \
-	X(full, "times that a client reached output-limit")
+	X(full, "times that a client reached output-limit")                    \
+	X(files_cut, "files that a client stopped taking, or that became "     \
+		     "short")
 struct rd_conn_counters {
 #define X(name, help) uint64_t name;
 	RD_CONN_COUNTERS(X)
@@ -116,6 +118,15 @@ bool rd_conn_is_crowded(const struct rd_conn *c);
  * follows.  type is NULL for no body; extra: further header lines, or NULL. */
 void rd_conn_answer(struct rd_conn *c, int status, const char *type,
 		    struct rd_slice body, const char *extra);
+/*
+ * The same, with a file for a body: size bytes of fd, which is taken.  It is
+ * read as the client takes it, so that one that is slow costs no more than
+ * another; a file that ends early ends the connection.
+ */
+void rd_conn_answer_file(struct rd_conn *c, const char *type, int fd,
+			 uint64_t size, const char *extra);
+/* Files that are open for that now. */
+size_t rd_conns_files(const struct rd_conns *conns);
 /* Makes it a WebSocket, whose events go to ops and arg from now on. */
 void rd_conn_upgrade(struct rd_conn *c, const struct rd_http_request *req,
 		     const char *protocol, const struct rd_conn_ops *ops,

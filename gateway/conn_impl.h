@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conn_impl.h -- the inside of a connection, for the four files it has:
+ * conn_impl.h -- the inside of a connection, for the five files it has:
  *
  *	conn.c		its life, from the request to the last frame
  *	conn_io.c	bytes in and out, plain or over TLS
+ *	conn_file.c	a file that is sent as an answer
  *	conn_deflate.c	what is compressed of them
  *	conns.c		all of a process: time limits, flushing, freeing
  */
@@ -39,6 +40,7 @@ struct rd_conn {
 	struct rd_buf in;     /* HEAD, BODY: that; later: held while paused */
 	struct rd_buf out;    /* owned; not yet taken by the kernel */
 	struct rd_load *load; /* owned; NULL: it holds next to nothing */
+	struct rd_conn_file *file; /* owned; NULL: it is sent none */
 	uint32_t awaited; /* HEAD: bytes of in that were looked at; BODY: those
 			   * that are still to come */
 	uint32_t held;    /* bytes of in and of an unfinished message */
@@ -89,6 +91,7 @@ struct rd_conns {
 	struct rd_timer tick;
 	struct rd_conn_counters counters;
 	size_t count;
+	size_t files;     /* open, to be sent */
 	size_t waiting;   /* bytes in all out buffers */
 	size_t held;      /* bytes held of all */
 	uint32_t numbers; /* given out, for the access log */
@@ -138,6 +141,14 @@ long rd_conn_read(struct rd_conn *c, void *buf, size_t len);
 void rd_conn_append(struct rd_conn *c, struct rd_slice bytes);
 /* Forgets n bytes at the front of what waits to be sent. */
 void rd_conn_drop(struct rd_conn *c, size_t n);
+/* Reads on in the file where all that was read of it is written. */
+void rd_conn_refill(struct rd_conn *c);
+/* Where all that was read is written: was that all?  If not, it is looked at
+ * again. */
+bool rd_conn_file_is_sent(struct rd_conn *c);
+/* It is late: may it go on, because it takes a file, slowly? */
+bool rd_conn_file_goes_on(struct rd_conn *c);
+void rd_conn_file_end(struct rd_conn *c);
 /* Writes what the kernel takes; may call drained(). */
 void rd_conn_flush(struct rd_conn *c);
 

@@ -164,8 +164,9 @@ void rd_conn_flush(struct rd_conn *c)
 {
 	if (c->state == DEAD || c->corked)
 		return;
+	rd_conn_refill(c);
 	conn_write_out(c, (struct rd_slice){"", 0});
-	if (c->state == ENDING && c->out.len == 0)
+	if (c->state == ENDING && c->out.len == 0 && rd_conn_file_is_sent(c))
 		conn_shut(c);
 	rd_conn_interest(c);
 	if (c->notify && c->ops != NULL && c->state < CLOSING &&

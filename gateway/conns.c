@@ -214,6 +214,9 @@ static void conn_overdue(struct rd_conn *c)
 	case PINGED:
 		conn_pinged(c);
 		break;
+	case ENDING:
+		rd_conn_enter(c, rd_conn_file_goes_on(c) ? ENDING : DEAD);
+		break;
 	default:
 		rd_conn_enter(c, DEAD);
 	}
@@ -256,6 +259,7 @@ static void conn_free(struct rd_conn *c)
 	if (c->tls != NULL)
 		rd_tls_close(&c->tls);
 	close(c->fd);
+	rd_conn_file_end(c);
 	c->conns->waiting -= c->out.len;
 	c->conns->held -= c->held;
 	c->conns->count--;

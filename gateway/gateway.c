@@ -299,8 +299,7 @@ static void open_clients(struct rd_gateway *g)
 				       .plains = g->plains,
 				       .posts = g->posts,
 				       .unruled = true,
-				       .come_again_ms = COME_AGAIN_MS,
-				       .pages = g->files};
+				       .come_again_ms = COME_AGAIN_MS};
 }
 
 static int open_tls(const struct rd_config *cfg, struct rd_tls **tls_out,
@@ -372,10 +371,10 @@ int rd_gateway_open(struct rd_loop *loop, struct rd_proc *proc,
 	err = open_redis(g, node, why);
 	if (err != RD_OK)
 		goto fail;
-	err = rd_pages_load(proc->cfg.pages, &g->files, why);
+	open_clients(g);
+	err = rd_pages_open(&proc->cfg, g->conns, &g->router.pages, why);
 	if (err != RD_OK)
 		goto fail;
-	open_clients(g);
 	err = open_ports(g, why);
 	if (err != RD_OK)
 		goto fail;
@@ -414,7 +413,7 @@ void rd_gateway_free(struct rd_gateway **gateway)
 		rd_redis_close(&g->pages);
 	if (g->publish != NULL)
 		rd_redis_close(&g->publish);
-	rd_pages_free(&g->files);
+	rd_pages_close(&g->router.pages);
 	rd_tls_free(&g->tls);
 	rd_tls_free(&g->redis_tls);
 	rd_uri_fini(&g->uri);

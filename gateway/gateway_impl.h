@@ -50,7 +50,6 @@ struct rd_gateway {
 	struct rd_plains *plains;
 	struct rd_posts *posts;
 	struct rd_conns *conns;
-	struct rd_pages *files;
 	struct rd_listener *listener;
 	struct rd_ops *ops;
 	struct rd_overview *overview; /* NULL without an ops port */

@@ -116,5 +116,10 @@ void rd_http_stream(struct rd_buf *buf, const char *extra_headers);
 void rd_http_answer(struct rd_buf *buf, int status, const char *content_type,
 		    struct rd_slice body, const char *extra_headers,
 		    bool head_only);
+/* The head of an answer whose body, of so many bytes, follows by itself.  A 304
+ * has none, and tells no length. */
+void rd_http_answer_head(struct rd_buf *buf, int status,
+			 const char *content_type, uint64_t length,
+			 const char *extra_headers);
 
 #endif

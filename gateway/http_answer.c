@@ -17,6 +17,8 @@
 #include "gateway/crypto.h"
 #include "gateway/extension.h"
 
+#include <inttypes.h>
+
 /* --- the handshake, RFC 6455 section 4.2.1 ------------------------------- */
 
 int rd_http_check_upgrade(const struct rd_http_request *req,
@@ -128,6 +130,8 @@ static const struct status {
 } statuses[] = {
     {101, "Switching Protocols", ""},
     {200, "OK", ""},
+    {301, "Moved Permanently", ""},
+    {304, "Not Modified", ""},
     {400, "Bad Request", ""},
     {403, "Forbidden", ""},
     {404, "Not Found", ""},
@@ -198,21 +202,29 @@ void rd_http_stream(struct rd_buf *buf, const char *extra_headers)
 	rd_buf_adds(buf, "\r\n");
 }
 
-void rd_http_answer(struct rd_buf *buf, int status, const char *content_type,
-		    struct rd_slice body, const char *extra_headers,
-		    bool head_only)
+void rd_http_answer_head(struct rd_buf *buf, int status,
+			 const char *content_type, uint64_t length,
+			 const char *extra_headers)
 {
 	const struct status *s = find_status(status);
 
 	rd_buf_addf(buf, "HTTP/1.1 %d %s\r\n", status, s->reason);
 	add_header(buf, "Content-Type", content_type);
-	rd_buf_addf(buf, "Content-Length: %zu\r\n", body.len);
+	if (status != 304) /* it would be that of the body that is not sent */
+		rd_buf_addf(buf, "Content-Length: %" PRIu64 "\r\n", length);
 	add_header(buf, "Connection", "close");
 	add_header(buf, "X-Content-Type-Options", "nosniff");
 	rd_buf_adds(buf, s->headers);
 	if (extra_headers != NULL)
 		rd_buf_adds(buf, extra_headers);
 	rd_buf_adds(buf, "\r\n");
+}
+
+void rd_http_answer(struct rd_buf *buf, int status, const char *content_type,
+		    struct rd_slice body, const char *extra_headers,
+		    bool head_only)
+{
+	rd_http_answer_head(buf, status, content_type, body.len, extra_headers);
 	if (!head_only)
 		rd_buf_addslice(buf, body);
 }

@@ -40,6 +40,10 @@ static void add_more(const struct rd_gateway *g, struct rd_buf *out)
 #define X(name, help) add_counter(out, #name, help, g->histories.counters.name);
 	RD_HISTORY_COUNTERS(X)
 #undef X
+#define X(name, help)                                                          \
+	add_counter(out, #name, help, rd_pages_counters(g->router.pages)->name);
+	RD_PAGES_COUNTERS(X)
+#undef X
 }
 
 static void add_ops(const struct rd_gateway *g, struct rd_buf *out)

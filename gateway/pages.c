@@ -1,124 +1,305 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pages.c -- the demo pages; see pages.h.
+ * pages.c -- files of a directory, and what else a browser asks for; see
+ * pages.h.
  *
- * A table of paths, read once at the start: no request ever names a file, so
- * none can name a wrong one.
+ * Whatever a request names, the kernel opens it below the directory or not at
+ * all: openat2(2) follows no link and no ".." out of it, in one step, so there
+ * is nothing between a check and its use.  What is then open must be a plain
+ * file.  The directory itself is opened anew each time, so it may be a link
+ * that is exchanged when a new version of the pages is put in place.
+ *
+ * Not here: which paths are names at all (page_name.c), how the bytes of a
+ * file go (conn_file.c).
  */
 #include "gateway/pages.h"
+#include "gateway/client_source.h"
+#include "gateway/origin.h"
+#include "gateway/page_name.h"
 #include "src/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#define HEADERS                                                                \
-	"Content-Security-Policy: default-src 'self'; connect-src 'self' ws: " \
-	"wss:; frame-ancestors 'none'\r\n"                                     \
-	"Referrer-Policy: no-referrer\r\n"                                     \
-	"Cache-Control: no-cache\r\n"
+#define CLIENT   "/client/redistribute-client.js"
+#define FALLBACK "chat.html" /* the page of every room */
+#define TEXT     "text/plain; charset=utf-8"
+#define TAG_MAX  64
 
-/* The first one is the page of every room. */
-static const struct {
-	const char *path; /* of the request */
-	const char *file; /* below the directory */
-	const char *type;
-} table[] = {
-    {"", "chat.html", "text/html; charset=utf-8"},
-    {"/pages/chat.js", "chat.js", "text/javascript; charset=utf-8"},
-    {"/pages/chat.css", "chat.css", "text/css; charset=utf-8"},
-    {"/client/redistribute-client.js", "client/redistribute-client.js",
-     "text/javascript; charset=utf-8"},
-};
-#define FILES (sizeof(table) / sizeof(*table))
+#define WELCOME                                                                \
+	"This port is a gateway of Redistribute.\n\n"                          \
+	"/ws/CHANNEL   WebSocket: what is sent is published, what is "         \
+	"published arrives\n"                                                  \
+	"/sse/CHANNEL  GET: server-sent events; POST: publishes one message\n" \
+	"" CLIENT "  the JavaScript client\n\n"                                \
+	"gateway/PROTOCOL.md describes it; --pages DIR puts your index.html "  \
+	"here.\n"
 
 struct rd_pages {
-	bool any;
-	struct rd_buf content[FILES]; /* owned; as in the table */
+	const struct rd_config *cfg;  /* borrowed; of it, pages: "" for none */
+	const struct rd_conns *conns; /* borrowed */
+	struct rd_pages_counters counters;
 };
 
-static int read_file(const char *path, struct rd_buf *out)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = 1;
+enum found {
+	NOTHING, /* that could be sent */
+	A_FILE,
+	A_DIRECTORY,
+	NO_ROOM, /* too many descriptors are open */
+};
 
-	if (fd < 0)
-		return RD_EIO;
-	while (n > 0) {
-		n = read(fd, rd_buf_room(out, 16384), 16384);
-		if (n > 0)
-			rd_buf_grew(out, (size_t)n);
-	}
-	close(fd);
-	return n < 0 ? RD_EIO : RD_OK;
+/* A file that was found. */
+struct file {
+	int fd;
+	uint64_t size;
+	char tag[TAG_MAX];
+};
+
+/* ---- the disk ---- */
+
+/* A file or a directory below dir; -1 and errno. */
+static int open_below(const char *dir, const char *name)
+{
+	const struct open_how how = {
+	    .flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	int top = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd, saved;
+
+	if (top < 0)
+		return -1;
+	do /* EAGAIN: something in it was renamed under way */
+		fd = (int)syscall(SYS_openat2, top, name, &how, sizeof(how));
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	saved = errno;
+	close(top);
+	errno = saved;
+	return fd;
 }
 
-int rd_pages_load(const char *dir, struct rd_pages **pages_out,
-		  struct rd_buf *why)
+/* What the name is; for A_FILE, file_out is filled in, and open. */
+static enum found find(const struct rd_pages *pages, const char *name,
+		       struct file *file_out)
 {
-	struct rd_pages *pages = rd_new(struct rd_pages);
+	struct stat st = {0};
+	int fd;
 
-	pages->any = dir[0] != '\0';
-	for (size_t i = 0; pages->any && i < FILES; i++) {
-		char *path = rd_asprintf("%s/%s", dir, table[i].file);
-		int err = read_file(path, &pages->content[i]);
-
-		if (err != RD_OK)
-			rd_buf_addf(why, "pages: cannot read %s: %s", path,
-				    strerror(errno));
-		free(path);
-		if (err != RD_OK)
-			goto fail;
+	if (*pages->cfg->pages == '\0')
+		return NOTHING;
+	fd = open_below(pages->cfg->pages, name);
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE ? NO_ROOM : NOTHING;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return S_ISDIR(st.st_mode) ? A_DIRECTORY : NOTHING;
 	}
+	file_out->fd = fd;
+	file_out->size = (uint64_t)st.st_size;
+	snprintf(file_out->tag, sizeof(file_out->tag), "\"%jx-%jx-%jx.%lx\"",
+		 (uintmax_t)st.st_ino, (uintmax_t)st.st_size,
+		 (uintmax_t)st.st_mtim.tv_sec,
+		 (unsigned long)st.st_mtim.tv_nsec);
+	return A_FILE;
+}
+
+int rd_pages_open(const struct rd_config *cfg, const struct rd_conns *conns,
+		  struct rd_pages **pages_out, struct rd_buf *why)
+{
+	struct rd_pages *pages;
+	int fd = *cfg->pages == '\0' ? -1 : open_below(cfg->pages, ".");
+
+	if (fd < 0 && *cfg->pages != '\0') {
+		rd_buf_addf(why, "pages: cannot open %s: %s%s", cfg->pages,
+			    strerror(errno),
+			    errno == ENOSYS ? " (openat2, of Linux 5.6)" : "");
+		return RD_ECONFIG;
+	}
+	if (fd >= 0)
+		close(fd);
+	pages = rd_new(struct rd_pages);
+	pages->cfg = cfg;
+	pages->conns = conns;
 	*pages_out = pages;
 	return RD_OK;
-fail:
-	rd_pages_free(&pages);
-	return RD_ECONFIG;
 }
 
-void rd_pages_free(struct rd_pages **pages)
+void rd_pages_close(struct rd_pages **pages)
 {
-	if (*pages == NULL)
-		return;
-	for (size_t i = 0; i < FILES; i++)
-		rd_buf_fini(&(*pages)->content[i]);
 	free(*pages);
 	*pages = NULL;
 }
 
-static void refuse(struct rd_conn *conn, int status, const char *text)
+const struct rd_pages_counters *rd_pages_counters(const struct rd_pages *pages)
 {
-	rd_conn_answer(conn, status, "text/plain; charset=utf-8",
-		       rd_slice_str(text), NULL);
+	return &pages->counters;
 }
 
-/* A room is a path of one segment that is not empty. */
-static bool is_room(struct rd_slice path)
+/* ---- answers ---- */
+
+static void say(struct rd_conn *conn, int status, const char *text,
+		const char *extra)
 {
-	return path.len > 1 && memchr(path.data + 1, '/', path.len - 1) == NULL;
+	rd_conn_answer(conn, status, TEXT, rd_slice_str(text), extra);
 }
 
-void rd_pages_answer(const struct rd_pages *pages, struct rd_conn *conn,
+/* The header lines of a file.  The client may be read by pages of the origins
+ * that may connect; all others are for pages of this gateway. */
+static void add_headers(const struct rd_pages *pages,
+			const struct rd_http_request *req, const char *tag,
+			struct rd_buf *out)
+{
+	rd_buf_addf(out, "ETag: %s\r\nCache-Control: no-cache\r\n", tag);
+	rd_buf_adds(out, "Referrer-Policy: no-referrer\r\n");
+	if (*pages->cfg->pages_policy != '\0')
+		rd_buf_addf(out, "Content-Security-Policy: %s\r\n",
+			    pages->cfg->pages_policy);
+	if (!rd_slice_is(req->path, CLIENT))
+		return;
+	if (req->origin.len > 0 &&
+	    rd_origin_allowed(pages->cfg, req->origin, req->host))
+		rd_origin_headers(req->origin, out);
+	else
+		rd_buf_adds(out, "Vary: Origin\r\n");
+}
+
+static void refuse(struct rd_pages *pages, struct rd_conn *conn)
+{
+	pages->counters.files_refused++;
+	say(conn, 503, "Too many files are being sent; try again.\n",
+	    "Retry-After: 1\r\n");
+}
+
+/* Has the client got it already?  Then it is told so. */
+static bool answer_known(struct rd_pages *pages, struct rd_conn *conn,
+			 const struct rd_http_request *req, const char *tag,
+			 const char *headers)
+{
+	if (!rd_page_is_known(req, tag))
+		return false;
+	pages->counters.files_known++;
+	rd_conn_answer(conn, 304, NULL, (struct rd_slice){"", 0}, headers);
+	return true;
+}
+
+static void answer_file(struct rd_pages *pages, struct rd_conn *conn,
+			const struct rd_http_request *req, const char *name,
+			const struct file *file)
+{
+	struct rd_buf headers = RD_BUF_INIT;
+
+	add_headers(pages, req, file->tag, &headers);
+	if (answer_known(pages, conn, req, file->tag, rd_buf_text(&headers))) {
+		close(file->fd);
+	} else if (rd_conns_files(pages->conns) >=
+		   (size_t)pages->cfg->max_files) {
+		close(file->fd);
+		refuse(pages, conn);
+	} else {
+		pages->counters.files++;
+		rd_conn_answer_file(conn, rd_page_type(rd_slice_str(name)),
+				    file->fd, file->size,
+				    rd_buf_text(&headers));
+	}
+	rd_buf_fini(&headers);
+}
+
+static void answer_client(struct rd_pages *pages, struct rd_conn *conn,
+			  const struct rd_http_request *req)
+{
+	struct rd_buf headers = RD_BUF_INIT;
+
+	add_headers(pages, req, client_tag, &headers);
+	if (!answer_known(pages, conn, req, client_tag,
+			  rd_buf_text(&headers))) {
+		pages->counters.files++;
+		rd_conn_answer(
+		    conn, 200, rd_page_type(req->path),
+		    (struct rd_slice){client_source, sizeof(client_source)},
+		    rd_buf_text(&headers));
+	}
+	rd_buf_fini(&headers);
+}
+
+/* A directory is asked for without its slash, which its pages need for their
+ * relative links. */
+static void answer_slash(struct rd_conn *conn,
+			 const struct rd_http_request *req)
+{
+	struct rd_buf extra = RD_BUF_INIT;
+
+	rd_buf_addf(&extra, "Location: %.*s/", RD_SLICE_ARG(req->path));
+	if (req->query.len > 0)
+		rd_buf_addf(&extra, "?%.*s", RD_SLICE_ARG(req->query));
+	rd_buf_adds(&extra, "\r\n");
+	say(conn, 301, "It is a directory.\n", rd_buf_text(&extra));
+	rd_buf_fini(&extra);
+}
+
+static void answer_missing(struct rd_pages *pages, struct rd_conn *conn,
+			   const struct rd_http_request *req)
+{
+	struct file file;
+
+	if (rd_slice_is(req->path, CLIENT)) {
+		answer_client(pages, conn, req);
+	} else if (rd_slice_is(req->path, "/")) {
+		say(conn, 200, WELCOME, NULL);
+	} else if (rd_page_is_single(req->path) &&
+		   find(pages, FALLBACK, &file) == A_FILE) {
+		answer_file(pages, conn, req, FALLBACK, &file);
+	} else {
+		pages->counters.files_missing++;
+		say(conn, 404,
+		    *pages->cfg->pages == '\0'
+			? "There is no page here: this port speaks "
+			  "WebSocket.\n"
+			: "There is no such page.\n",
+		    NULL);
+	}
+}
+
+/* Has the directory of this name an index? */
+static bool has_index(const struct rd_pages *pages, struct rd_buf *name)
+{
+	struct file index;
+
+	rd_buf_adds(name, "/index.html");
+	if (find(pages, rd_buf_text(name), &index) != A_FILE)
+		return false;
+	close(index.fd);
+	return true;
+}
+
+void rd_pages_answer(struct rd_pages *pages, struct rd_conn *conn,
 		     const struct rd_http_request *req)
 {
+	struct rd_buf name = RD_BUF_INIT;
+	struct file file;
+	enum found what = NOTHING;
+
 	if (!rd_slice_is(req->method, "GET") &&
 	    !rd_slice_is(req->method, "HEAD")) {
-		rd_conn_answer(conn, 405, "text/plain; charset=utf-8",
-			       rd_slice_str("Only GET and HEAD are answered "
-					    "here.\n"),
-			       "Allow: GET, HEAD\r\n");
+		say(conn, 405, "Only GET and HEAD are answered here.\n",
+		    "Allow: GET, HEAD\r\n");
 		return;
 	}
-	for (size_t i = 0; pages->any && i < FILES; i++) {
-		if (!rd_slice_is(req->path, table[i].path) &&
-		    !(i == 0 && is_room(req->path)))
-			continue;
-		rd_conn_answer(conn, 200, table[i].type,
-			       rd_buf_slice(&pages->content[i]), HEADERS);
-		return;
-	}
-	refuse(conn, 404,
-	       "There is no page here: this port speaks WebSocket.\n");
+	if (rd_page_name(req->path, &name) == RD_OK)
+		what = find(pages, rd_buf_text(&name), &file);
+	if (what == A_FILE)
+		answer_file(pages, conn, req, rd_buf_text(&name), &file);
+	else if (what == NO_ROOM)
+		refuse(pages, conn);
+	else if (what == A_DIRECTORY && has_index(pages, &name))
+		answer_slash(conn, req);
+	else
+		answer_missing(pages, conn, req);
+	rd_buf_fini(&name);
 }

@@ -6,7 +6,7 @@
  *	/sse/<channel>		GET: the same as server-sent events; POST:
  *				publish one message
  *	another handshake	the wire protocol, in the codec that was offered
- *	anything else		the demo pages
+ *	anything else		the directory of --pages, and the client
  */
 #ifndef RD_GATEWAY_ROUTER_H
 #define RD_GATEWAY_ROUTER_H
@@ -30,14 +30,14 @@ struct rd_router_counters {
 #undef X
 };
 
-/* Everything is borrowed; the owner fills it in. */
+/* Everything is borrowed, but pages; the owner fills it in. */
 struct rd_router {
 	const struct rd_config *cfg;
 	struct rd_conns *conns;
 	struct rd_sessions *sessions;
 	struct rd_plains *plains;
 	struct rd_posts *posts;
-	struct rd_pages *pages;
+	struct rd_pages *pages; /* owned by the owner, like the router */
 	bool unruled;           /* what clients may do is not agreed on yet */
 	bool draining;          /* nobody is let in any more */
 	uint64_t come_again_ms; /* but told to try again after so long */

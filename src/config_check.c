@@ -290,12 +290,20 @@ static bool check_pages(const struct rd_config *cfg, struct rd_buf *why)
 {
 	struct stat st;
 
-	if (*cfg->pages == '\0' ||
-	    (stat(cfg->pages, &st) == 0 && S_ISDIR(st.st_mode)))
-		return true;
-	rd_buf_addf(why, "pages: expected a directory, found none at \"%s\"",
-		    cfg->pages);
-	return false;
+	if (*cfg->pages != '\0' &&
+	    (stat(cfg->pages, &st) != 0 || !S_ISDIR(st.st_mode))) {
+		rd_buf_addf(why,
+			    "pages: expected a directory, found none at \"%s\"",
+			    cfg->pages);
+		return false;
+	}
+	for (const char *c = cfg->pages_policy; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~') {
+			rd_buf_adds(why, "pages-policy: expected the value of "
+					 "a header, in ASCII and on one line");
+			return false;
+		}
+	return true;
 }
 
 /* What kind of handler; its arguments are the worker's to judge. */

@@ -9,6 +9,7 @@
  */
 #include "gateway/extension.h"
 #include "gateway/http.h"
+#include "gateway/page_name.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -33,6 +34,26 @@ static void check_list(struct rd_slice head, struct rd_http_list list)
 		assert(n < head.len && item.len > 0);
 		check_slice(head, item);
 	}
+}
+
+/* No part of a name is hidden, leads up, or ends early. */
+static void check_name(const struct rd_http_request *req)
+{
+	struct rd_buf name = RD_BUF_INIT;
+
+	if (rd_page_name(req->path, &name) == RD_OK) {
+		const char *text = rd_buf_text(&name);
+
+		assert(name.len > 0 && strlen(text) == name.len);
+		assert(text[0] != '.' && text[0] != '/');
+		assert(strstr(text, "/.") == NULL);
+		assert(strstr(text, "//") == NULL);
+	} else {
+		assert(name.len == 0);
+	}
+	rd_buf_fini(&name);
+	(void)rd_page_type(req->path);
+	(void)rd_page_is_known(req, "\"a\"");
 }
 
 static void check_helpers(struct rd_slice head,
@@ -60,6 +81,7 @@ static void check_helpers(struct rd_slice head,
 	rd_http_answer(&out, status, why, req->target, NULL, req->minor > 0);
 	rd_buf_fini(&out);
 	rd_buf_fini(&extension);
+	check_name(req);
 }
 
 static void check_request(struct rd_slice head,

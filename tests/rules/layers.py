@@ -26,10 +26,10 @@ FLOORS = [
      "role child crew crew_impl crew_member autoscale control outlook squads embedded datadir herald nodelock repair preflight preflight_handler preflight_redis preflight_commands preflight_port preflight_user reload instance join rediscli snapshot "
      "supervisor supervisor_redis supervisor_signals supervisor_state cli cli_find cli_fleet main cmd_*"),
     ("A", "gateway", "public 0 1",
-     "crypto ws ws_out deflate extension http http_impl http_field http_answer judge origin writer protocol frame frame_impl "
+     "crypto ws ws_out deflate extension http http_impl http_field http_answer judge origin page_name writer protocol frame frame_impl "
      "frame_message frame_sse"),
     ("B", "gateway", "public 0 1 2 A",
-     "access conn conn_impl conn_deflate conn_io conns channel channel_impl channel_read ring ring_impl ring_at trail look limits quota toll"),
+     "access conn conn_impl conn_deflate conn_file conn_io conns channel channel_impl channel_read ring ring_impl ring_at trail look limits quota toll"),
     ("C", "gateway", "public 0 1 2 A B",
      "subscription subscription_impl settle fetch fanout slow feeds history about asker asks stale mailbox events events_impl socket "
      "outbox session session_impl session_events session_flow sessions plain plain_impl plain_open post listener pages "
@@ -62,7 +62,7 @@ math netdb poll pthread pwd grp sched signal spawn stdalign stdarg stdatomic std
 stddef stdint stdio stdlib string strings syslog time unistd sysexits
 arpa/inet netinet/in netinet/tcp sys/epoll sys/eventfd sys/file sys/ioctl
 sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat sys/syscall
-sys/time sys/types sys/uio sys/un sys/utsname sys/wait termios linux/limits
+sys/time sys/types sys/uio sys/un sys/utsname sys/wait termios linux/limits linux/openat2
 """.split())
 
 # Pure floors see no descriptor and no loop.
@@ -70,7 +70,7 @@ PURE = {"1", "A", "E"}
 IMPURE = {"netdb", "poll", "pthread", "sys/epoll", "sys/eventfd", "sys/socket",
           "sys/wait", "netinet/tcp", "signal"}
 
-GENERATED = {"script_sources.h", "src/script_sources.h"}
+GENERATED = {"script_sources.h", "src/script_sources.h", "gateway/client_source.h"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
 

@@ -24,6 +24,7 @@ def options():
     """name -> (kind, default as text)"""
     text = (ROOT / "src/options.def").read_text("utf-8")
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    text = re.sub(r'"\n\s+"', "", text)     # C joins them, too
     return {name: (kind, "no" if kind == "BOOL" else
                    "" if kind == "LIST" else default.strip('"'))
             for kind, name, default in ROW.findall(text)}

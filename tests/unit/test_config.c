@@ -563,6 +563,9 @@ START_TEST(test_rules)
 	    {{"--pages=/nowhere"}, "pages: expected a directory"},
 	    {{"--pages=/dev/null"}, "pages: expected a directory"},
 	    {{"--pages=/tmp"}, NULL},
+	    {{"--pages-policy="}, NULL},
+	    {{"--pages-policy=default-src *"}, NULL},
+	    {{"--pages-policy=a\r\nb: c"}, "pages-policy: expected"},
 	    {{"--handler="}, "handler: expected"},
 	};
 
