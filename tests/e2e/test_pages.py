@@ -426,7 +426,25 @@ def test_client_may_be_read_by_the_origins_that_may_connect(run, server, site):
     assert status == 200
 
 
-# --- settings ----------------------------------------------------------------
+# --- the pages that come with it ---------------------------------------------
+
+def test_pages_that_come_with_it(run, server):
+    site = run.daemon("--pages", BUILD / "gateway/pages", redis=server)
+    status, body = http_get(site.port, "/")
+    assert status == 200 and "<form" in body
+    for path in ("/room1", "/a%2fb", "/%3Cscript%3E", "/.room", "/client",
+                 "/%00"):
+        status, fields, body = get(site.port, path)
+        assert status == 200 and b"<main" in body, path
+        assert fields["Content-Type"].startswith("text/html")
+    for path in ("/a/b", "/client/", "/client/nothing.js", "//a"):
+        assert get(site.port, path)[0] == 404, path
+    pages = BUILD / "gateway/pages"
+    for file in pages.rglob("*.html"):      # the policy allows none
+        text = file.read_text("utf-8")
+        assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|style=",
+                             text), file
+
 
 def test_setting_that_is_no_header_is_refused():
     port = free_ports(2)
