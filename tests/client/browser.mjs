@@ -68,5 +68,5 @@ export async function comes (page, what, look, argument, wanted) {
 /** Waits until a property of an element is as wanted. */
 export function becomes (page, selector, property, wanted) {
   return comes(page, `${selector} ${property}`,
-    ([selector, property]) => document.querySelector(selector)[property], [selector, property], wanted)
+    ([selector, property]) => document.querySelector(selector)?.[property], [selector, property], wanted)
 }

@@ -273,6 +273,19 @@ test('the chat page', async t => {
     await shoot(page, 'index')
   })
 
+  await t.test('a handler refuses lines, and changes others', async t => {
+    const strict = await Daemon.start(t, '--workers', 1, '--events', 'chat-events', '--rule', '* subscribe=anyone publish=handler',
+      '--team', 'chat', '--consume', 'chat-events', '--handler', path.join(process.env.RD_BUILD, 'workers/example_chat.so'))
+    const page = await chat(t, browser, `${strict.url}/dice`)
+    await say(page, 'x'.repeat(1001))
+    await becomes(page, '.failed .fate', 'textContent', 'not sent: a line has 1 to 1000 bytes')
+    await page.getByRole('button', { name: 'Forget' }).click()
+    await say(page, '/roll')
+    await comes(page, 'a roll', () => [...document.querySelectorAll('#log li')].map(item =>
+      [item.className, /^rolled a [1-6]$/.test(item.querySelector('.text').textContent)]), null, [['mine', true]])
+    await strict.stop()
+  })
+
   await t.test('a picture of a talk', async t => {
     const options = { viewport: { width: 1000, height: 640 } }
     const alice = await chat(t, browser, `${daemon.url}/kitchen`, options)
