@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { forgive, launch, open } from './browser.mjs'
 import { Daemon, makeClient, Relay, within } from './support.mjs'
@@ -42,6 +43,22 @@ test('a browser and a gateway', async t => {
     const second = await within(visit(2), 'the second visit')
     assert.deepEqual(second.loaded, [{ foo: 'bar' }])
     assert.deepEqual(second.received.map(message => message.data), ['missed', { foo: 'bar' }])
+  })
+
+  await t.test('what the first README says without the client', async t => {
+    const daemon = await Daemon.start(t)
+    const text = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
+    const [socket, events] = text.match(/(?<=`)new (WebSocket|EventSource)\(.*?\)(?=`)/g).map(code => code.replace('127.0.0.1:8080', new URL(daemon.url).host))
+    const page = await open(t, browser, `${daemon.url}/example`)
+    const seen = await within(page.evaluate(`(async () => {
+      const opened = made => new Promise(resolve => { made.onopen = () => resolve(made) })
+      const heard = made => new Promise(resolve => { made.onmessage = event => resolve(event.data) })
+      const both = await Promise.all([opened(${socket}), opened(${events})])
+      const all = Promise.all(both.map(heard))
+      both[0].send('bare')
+      return all
+    })()`), 'both')
+    assert.deepEqual(seen, ['bare', 'bare'])
   })
 
   await t.test('server-sent events and POST, over the death of a gateway', async t => {
