@@ -13,7 +13,8 @@
 
 #define CHUNK 65536
 
-static void cut_lines(struct rd_pipe *p)
+/* RD_ETOOBIG at the first line that is too long, wherever its end came. */
+static int cut_lines(struct rd_pipe *p)
 {
 	const char *end;
 
@@ -24,6 +25,8 @@ static void cut_lines(struct rd_pipe *p)
 		struct rd_slice line = {rd_buf_data(&p->buf),
 					len < p->max ? len : p->max};
 
+		if (len > p->max && !p->cut)
+			return RD_ETOOBIG;
 		if (p->dropping)
 			p->dropping = false;
 		else if (len > 0)
@@ -32,6 +35,7 @@ static void cut_lines(struct rd_pipe *p)
 		p->scanned = 0;
 	}
 	p->scanned = p->buf.len;
+	return RD_OK;
 }
 
 /* A line that has no end yet is already too long. */
@@ -61,8 +65,8 @@ int rd_pipe_read(struct rd_pipe *p, int fd, size_t most)
 			return RD_EIO;
 		most -= (size_t)n;
 		rd_buf_grew(&p->buf, (size_t)n);
-		cut_lines(p);
-		if (p->buf.len > p->max && overflow(p) != RD_OK)
+		if (cut_lines(p) != RD_OK ||
+		    (p->buf.len > p->max && overflow(p) != RD_OK))
 			return RD_ETOOBIG;
 	}
 	return RD_OK;
