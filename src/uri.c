@@ -262,6 +262,20 @@ static bool strip(struct rd_slice *s, const char *prefix)
 	return true;
 }
 
+/* What may be shown of an address that is not understood. */
+static bool is_scheme(struct rd_slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.data[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		      (c >= '0' && c <= '9') || c == '+' || c == '-' ||
+		      c == '.'))
+			return false;
+	}
+	return s.len > 0 && s.len <= 40;
+}
+
 static int parse(struct rd_slice s, struct rd_uri *uri, struct rd_buf *why)
 {
 	size_t scheme;
@@ -279,10 +293,12 @@ static int parse(struct rd_slice s, struct rd_uri *uri, struct rd_buf *why)
 		return parse_tcp(s, uri, why);
 	scheme = find(s, ":@/");
 	if (scheme + 2 < s.len && !memcmp(s.data + scheme, "://", 3)) {
-		rd_buf_addf(why,
-			    "expected redis://, rediss:// or unix://, "
-			    "found %.*s://",
-			    (int)(scheme < 40 ? scheme : 40), s.data);
+		rd_buf_adds(why, "expected redis://, rediss:// or unix://, "
+				 "found ");
+		if (is_scheme(cut(s, 0, scheme)))
+			rd_buf_addf(why, "%.*s://", (int)scheme, s.data);
+		else
+			rd_buf_adds(why, "something else before ://");
 		return RD_EINVAL;
 	}
 	return parse_tcp(s, uri, why);

@@ -97,6 +97,8 @@ START_TEST(test_bad)
 	    {S(""), "nothing"},
 	    {S("http://h"), "found http://"},
 	    {S("redis+sentinel://h/m"), "redis+sentinel"},
+	    {S("\xc2\x9b\xff://h"), "found something else"},
+	    {S("://h"), "found something else"},
 	    {S("redis://"), "host"},
 	    {S("redis:///3"), "host"},
 	    {S(":6379"), "host"},
