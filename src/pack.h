@@ -36,7 +36,9 @@ static inline bool rd_pack_valid(struct rd_slice bytes)
 }
 /*
  * Cuts one map with string keys into its members; see member.h.  A str that is
- * not UTF-8 makes the whole RD_EFORMAT, as does anything behind the map.
+ * not UTF-8 makes the whole RD_EFORMAT, as does anything behind the map.  Each
+ * value may be nested up to RD_PACK_DEPTH_MAX; the map around it does not
+ * count.
  */
 RD_MUST_CHECK int rd_pack_members(struct rd_slice bytes, struct rd_members *m);
 /*

@@ -267,6 +267,29 @@ START_TEST(test_members)
 }
 END_TEST
 
+/* What a request carries may be nested as deep as any value. */
+START_TEST(test_deep_members)
+{
+	for (size_t depth = RD_PACK_DEPTH_MAX; depth <= RD_PACK_DEPTH_MAX + 1;
+	     depth++) {
+		struct rd_buf b = RD_BUF_INIT;
+		struct rd_members m = {0};
+		int want = depth > RD_PACK_DEPTH_MAX ? RD_EFORMAT : RD_OK;
+
+		rd_pack_map(&b, 1);
+		rd_pack_str(&b, S("d"));
+		for (size_t i = 1; i < depth; i++)
+			rd_pack_array(&b, 1);
+		rd_pack_array(&b, 0);
+		ck_assert_int_eq(rd_pack_members(rd_buf_slice(&b), &m), want);
+		if (want == RD_OK)
+			ck_assert(rd_pack_valid(m.items[0].raw));
+		rd_members_fini(&m);
+		rd_buf_fini(&b);
+	}
+}
+END_TEST
+
 START_TEST(test_bad_members)
 {
 	static const struct rd_slice bad[] = {
@@ -313,4 +336,4 @@ END_TEST
 
 UNIT_MAIN("pack", test_writers, test_lengths, test_to_json, test_cuts,
 	  test_hostile, test_depth, test_how_deep, test_members,
-	  test_bad_members)
+	  test_deep_members, test_bad_members)
