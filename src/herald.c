@@ -159,7 +159,8 @@ static void ask_living(struct rd_herald *h, struct rd_slice team)
 	struct rd_buf key = RD_BUF_INIT;
 
 	t->herald = h;
-	memcpy(t->name, team.data, team.len);
+	if (team.len > 0)
+		memcpy(t->name, team.data, team.len);
 	rd_key_named(&key, h->cfg->prefix, "team", team);
 	if (rd_redis_send_owned(
 		h->link, on_living, t, free,

@@ -46,7 +46,8 @@ struct keeper_call *keeper_call_new(struct rd_keeper *k,
 	struct keeper_call *call = rd_zalloc(sizeof(*call) + channel.len);
 
 	call->k = k;
-	memcpy(call->name, channel.data, channel.len);
+	if (channel.len > 0)
+		memcpy(call->name, channel.data, channel.len);
 	call->channel = (struct rd_slice){call->name, channel.len};
 	rd_list_init(&call->link);
 	rd_list_push(&k->calls, &call->link);
