@@ -61,12 +61,21 @@ static bool read_authority(struct rd_slice s, bool secure,
 				  &a_out->port);
 }
 
+static bool is_numeric(struct rd_slice host)
+{
+	for (size_t i = 0; i < host.len; i++)
+		if (host.data[i] != '.' &&
+		    (host.data[i] < '0' || host.data[i] > '9'))
+			return false;
+	return true;
+}
+
 static bool is_loopback(struct rd_slice host)
 {
 	return equal_nocase(host, rd_slice_str("localhost")) ||
 	       rd_slice_is(host, "[::1]") ||
 	       (host.len >= 4 && !memcmp(host.data, "127.", 4) &&
-		strspn(host.data, "0123456789.") >= host.len);
+		is_numeric(host));
 }
 
 static bool is_address(struct rd_slice host)

@@ -146,6 +146,20 @@ START_TEST(what_is_absent_is_not_looked_at)
 }
 END_TEST
 
+/* It ends where its slice does, whatever stands behind. */
+START_TEST(a_host_ends_with_its_slice)
+{
+	char *exact = malloc(9);
+	struct rd_slice host = {exact, 9};
+
+	memcpy(exact, "127.0.0.1", 9);
+	ck_assert(rd_origin_is_us(config(NONE), bound, host));
+	ck_assert(rd_origin_allowed(config(NONE), rd_slice_str("http://[::1]"),
+				    host));
+	free(exact);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("origin");
@@ -155,5 +169,6 @@ int main(void)
 	tcase_add_loop_test(tc, hosts_are_known, 0,
 			    sizeof(hosts) / sizeof(*hosts));
 	tcase_add_test(tc, what_is_absent_is_not_looked_at);
+	tcase_add_test(tc, a_host_ends_with_its_slice);
 	return unit_run_case("origin", tc);
 }
