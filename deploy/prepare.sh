@@ -157,11 +157,12 @@ configure() {
 	if [[ -f $dir/build.ninja ]]; then
 		(($#)) || return 0
 		how=configure
+		set -- "$@" "$dir"
 	else
-		set -- "$@" "$top"
+		set -- "$@" "$dir" "$top"
 	fi
 	log=$(mktemp)
-	if ! meson "$how" "$dir" "$@" >"$log" 2>&1; then
+	if ! meson "$how" "$@" >"$log" 2>&1; then
 		tail -n 25 "$log" >&2
 		rm -f "$log"
 		die "meson $how has failed; its words stand above"

@@ -149,8 +149,8 @@ static void add_tally(struct rd_batch *b, const struct rd_verdict *v,
 	struct rd_target *t =
 	    target(b, RD_TARGET_CHANNEL, rd_verdict_slice(v, e->channel));
 
-	if (t->sent == 0)
-		t->sent = 1;
+	t->sent += !t->tallied;
+	t->tallied = true;
 	borrow_text(b, "tally");
 	add_number(b, t->index);
 	borrow(b, rd_verdict_slice(v, e->name));

@@ -31,6 +31,7 @@ struct rd_target {
 	struct rd_slice name;   /* in label: the channel, or the gateway */
 	size_t index;           /* its number for commit.lua, from 1 */
 	size_t sent;            /* messages that go there */
+	bool tallied;           /* one of them is that of the totals */
 	struct rd_target *next; /* owned; in order of index */
 };
 

@@ -183,12 +183,13 @@ static void log_retry(const struct rd_source *s, const struct rd_work *work)
 	       RD_SLICE_ARG(work->order.error));
 }
 
-static size_t emits(const struct rd_verdict *v)
+static size_t count_effects(const struct rd_verdict *v,
+			    enum rd_effect_kind kind)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < v->count; i++)
-		n += v->effects[i].kind == RD_EFFECT_EMIT;
+		n += v->effects[i].kind == kind;
 	return n;
 }
 
@@ -202,7 +203,9 @@ static void count_done(struct rd_source *s, struct rd_work *work)
 	switch (work->order.verb) {
 	case RD_VERB_DONE:
 		c->handled++;
-		c->emitted += emits(&work->verdict);
+		c->emitted += count_effects(&work->verdict, RD_EFFECT_EMIT);
+		s->tallied |=
+		    count_effects(&work->verdict, RD_EFFECT_TALLY) > 0;
 		break;
 	case RD_VERB_RETRY:
 		c->retried++;
@@ -296,6 +299,11 @@ static void settle_all(struct rd_source *s, const struct rd_reply *reply)
 		else
 			settle(s, work, rd_reply_int(code, 0));
 	}
+	/* The totals are published once for all of them. */
+	for (struct rd_target *t = s->batch->targets; s->tallied && t != NULL;
+	     t = t->next)
+		s->self->counters.emitted += t->tallied;
+	s->tallied = false;
 }
 
 /* A state of the server, which somebody will mend. */

@@ -63,6 +63,7 @@ struct rd_source {
 	struct rd_batch *batch;  /* that commit; NULL: none is under way */
 	bool flying;             /* its answer is awaited */
 	bool bare;               /* it is one XACK */
+	bool tallied;            /* some of it counts values */
 	bool repeated;           /* it was sent before, and may have run */
 	struct rd_task commit;   /* at the end of the turn */
 	struct rd_timer pause;   /* while Redis refuses commits */

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What the verbs say: to what is misspelt, about one verb, and what check
 finds beside a supervisor that runs."""
+import json
 import os
 import re
 
 import pytest
 
-from harness import certificate, channel_key, free_ports
+from harness import certificate, channel_key, eventually, free_ports
 from harness import run as run_verb
 
 
@@ -81,7 +82,7 @@ def test_help_of_a_verb_is_about_the_verb():
     assert "--lines" in short and "--max-connections" not in short
     assert short.count("\n") < 30
     _, long, _ = run_verb("help", "publish", "--settings")
-    assert long.startswith(short.partition("\nIt finds")[0])
+    assert long.startswith(short.partition("\nIt asks")[0])
     assert "--max-connections" in long
     assert "--max-connections" in run_verb("help", "start")[1]
 
@@ -110,3 +111,22 @@ def test_check_reads_keys_as_the_service_would(tmp_path):
         free_ports(), "--ops-port", "0")
     assert status == 78
     assert re.search(r"bad   certificate +nobody cannot read .*localhost", out)
+
+
+# --- what handlers publish -------------------------------------------------------
+
+def test_status_counts_totals_among_what_was_emitted(run, server, channel):
+    run.daemon("--consume", channel, "--handler",
+               f"statistic:to={channel}-totals", redis=server, gateways=0,
+               workers=1)
+    store = server.client()
+    for n in range(20):
+        store.xadd(channel_key(channel), {"json": f'{{"agent":"a{n}","ip":"b"}}'})
+    totals = channel_key(f"{channel}-totals")
+
+    def emitted():
+        members = json.loads(verb(server, "status", "--json")[1])["members"]
+        return sum(m.get("emitted", 0) for m in members
+                   if m["role"] == "worker" and m.get("handled") == 20)
+    eventually(lambda: emitted() > 0)
+    assert emitted() == store.xlen(totals)
