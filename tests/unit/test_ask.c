@@ -79,8 +79,6 @@ END_TEST
 
 START_TEST(test_failures)
 {
-	uint64_t start = rd_clock_ms();
-
 	setup();
 	set(&cfg.targets, rd_strdup("http://nonsense"));
 	ck_assert_int_eq(rd_ask_open(&cfg, 300, &ask, &why), RD_ECONFIG);
@@ -91,7 +89,6 @@ START_TEST(test_failures)
 	ck_buf_has(&why, "No such file");
 	ck_buf_has(&why, "/nowhere/at/all");
 	ck_assert_ptr_null(ask);
-	ck_assert_uint_ge(rd_clock_ms() - start, 290);
 	rd_buf_clear(&why);
 	set(&cfg.targets, rd_strdup("rediss://localhost"));
 	set(&cfg.redis_ca, rd_strdup("/nowhere.pem"));
