@@ -133,6 +133,16 @@ void rd_trail_add(struct rd_trail *t, struct rd_id id)
 		t->trails->ids -= gone;
 }
 
+/* Are these all ids?  What is none, 0-0, would say that nothing is known, and
+ * the same step would be taken again and again. */
+static bool are_ids(const struct rd_reply *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (ZERO(rd_reply_id(rd_reply_at(list, i))))
+			return false;
+	return true;
+}
+
 void rd_trail_take(struct rd_trail *t, const struct rd_trail_wish *wish,
 		   const struct rd_trail_step *step,
 		   const struct rd_stream_info *info)
@@ -141,7 +151,8 @@ void rd_trail_take(struct rd_trail *t, const struct rd_trail_wish *wish,
 	bool fresh = t->count == 0;
 
 	t->current = step->last;
-	if (rd_id_cmp(wish->before, fresh ? RD_ID_ZERO : t->ids[0]) != 0) {
+	if (rd_id_cmp(wish->before, fresh ? RD_ID_ZERO : t->ids[0]) != 0 ||
+	    !are_ids(step->older)) {
 		t->current = false; /* this does not reach up to it */
 		return;
 	}

@@ -253,6 +253,36 @@ START_TEST(test_counts_that_are_none)
 }
 END_TEST
 
+/* Then the same is asked again, and the next answer counts. */
+START_TEST(test_ids_that_are_none)
+{
+	struct rd_reply ids[] = {TEXT("9-9"), {.type = RD_REPLY_NIL}};
+	const struct rd_reply older[] = {
+	    {.type = RD_REPLY_ARRAY, .count = 2, .items = ids},
+	    {.type = RD_REPLY_ARRAY, .count = 1, .items = ids}};
+	const struct rd_reply none = {.type = RD_REPLY_ARRAY};
+	const struct rd_stream_info info = {.first = {9, 9},
+					    .last = {9, 9},
+					    .length = 1,
+					    .added = 1,
+					    .counts = true};
+	struct rd_trail *t = NULL;
+
+	rd_trail_get(NULL, &t);
+	for (int i = 0; i < 2; i++) {
+		const struct rd_trail_step step = {
+		    .older = &older[i], .newer = &none, .first = i == 1};
+		struct rd_trail_wish asked = rd_trail_wish(t, 2);
+		struct rd_id at;
+
+		ck_assert_uint_eq(asked.count, 3);
+		rd_trail_take(t, &asked, &step, &info);
+		ck_assert_int_eq(rd_trail_find(t, &info, 2, &at), i == 1);
+	}
+	rd_trail_free(&t);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("look");
@@ -262,5 +292,6 @@ int main(void)
 	tcase_add_test(t, test_the_last_of_large_ones_in_steps);
 	tcase_add_test(t, test_what_is_gone);
 	tcase_add_loop_test(t, test_counts_that_are_none, 0, 3);
+	tcase_add_test(t, test_ids_that_are_none);
 	return unit_run_case("look", t);
 }
