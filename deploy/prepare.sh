@@ -36,7 +36,7 @@ needs_tests() {
 	need =check.pc check
 	need =jansson.pc libjansson-dev
 	case $1 in
-	unit) needs_run ;;
+	unit | fuzz) needs_run ;;
 	rules) need clang-format clang-format ;;
 	e2e | faults | docs)
 		needs_run
