@@ -176,9 +176,9 @@ static bool pass_on(struct tamper *t, const struct rd_reply *r,
 		return true;
 	}
 	t->bad++;
-	if (byte >= 0xfe) {
+	if (byte <= 0xc1) {
 		/* Half a reply, or none of its kind: nothing can follow. */
-		if (byte == 0xfe)
+		if (byte == 0xc0)
 			rd_buf_addslice(out, fuzz_piece(&t->in));
 		return false;
 	}
