@@ -2,30 +2,18 @@
 /*
  * toll.c -- what an address owes for looks into the past; see toll.h.
  *
- * Who owes nothing has no account.  There are at most ACCOUNTS_MAX; then the
- * one that was charged longest ago goes.
+ * Who owes nothing needs no account.
  */
 #include "gateway/toll.h"
+#include "gateway/accounts.h"
 #include "src/clock.h"
-#include "src/map.h"
 #include "src/mem.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-#define ACCOUNTS_MAX 65536
-
-struct account {
-	struct rd_map_node node;
-	struct rd_list link;     /* longest not charged first */
-	struct rd_bucket bucket; /* of KiB */
-	unsigned char key[RD_ADDRESS_KEY];
-};
 
 struct rd_tolls {
 	struct rd_pace pace;
-	struct rd_map accounts;
-	struct rd_list order;
+	struct rd_accounts accounts; /* by address; buckets of KiB */
 };
 
 struct rd_pace rd_toll_pace(const struct rd_config *cfg)
@@ -49,47 +37,27 @@ struct rd_tolls *rd_tolls_new(const struct rd_config *cfg)
 	struct rd_tolls *tolls = rd_new(struct rd_tolls);
 
 	tolls->pace = rd_toll_pace(cfg);
-	rd_map_init(&tolls->accounts);
-	rd_list_init(&tolls->order);
+	rd_accounts_init(&tolls->accounts, 0);
 	return tolls;
 }
 
-static struct account *longest(const struct rd_tolls *tolls)
+void rd_tolls_free(struct rd_tolls **tolls)
 {
-	return rd_list_item(tolls->order.next, struct account, link);
+	rd_accounts_fini(&(*tolls)->accounts);
+	free(*tolls);
+	*tolls = NULL;
 }
 
-static void account_free(struct rd_tolls *tolls, struct account *a)
+static struct rd_slice key_of(const unsigned char address[RD_ADDRESS_KEY])
 {
-	rd_map_remove(&tolls->accounts, &a->node);
-	rd_list_remove(&a->link);
-	free(a);
-}
-
-void rd_tolls_free(struct rd_tolls **tolls_p)
-{
-	struct rd_tolls *tolls = *tolls_p;
-
-	*tolls_p = NULL;
-	while (!rd_list_empty(&tolls->order))
-		account_free(tolls, longest(tolls));
-	rd_map_fini(&tolls->accounts);
-	free(tolls);
-}
-
-static struct account *account_find(const struct rd_tolls *tolls,
-				    const unsigned char address[RD_ADDRESS_KEY])
-{
-	const struct rd_slice key = {(const char *)address, RD_ADDRESS_KEY};
-	struct rd_map_node *node = rd_map_get(&tolls->accounts, key);
-
-	return node == NULL ? NULL : rd_map_item(node, struct account, node);
+	return (struct rd_slice){(const char *)address, RD_ADDRESS_KEY};
 }
 
 uint64_t rd_toll_wait(const struct rd_tolls *tolls,
 		      const unsigned char address[RD_ADDRESS_KEY])
 {
-	const struct account *a = account_find(tolls, address);
+	const struct rd_account *a =
+	    rd_accounts_find(&tolls->accounts, key_of(address));
 
 	return a == NULL
 		   ? 0
@@ -99,24 +67,11 @@ uint64_t rd_toll_wait(const struct rd_tolls *tolls,
 void rd_toll_charge(struct rd_tolls *tolls,
 		    const unsigned char address[RD_ADDRESS_KEY], size_t bytes)
 {
-	struct account *a = account_find(tolls, address);
-	uint64_t now_us = rd_clock_us();
+	struct rd_account *a;
 
 	if (tolls->pace.rate == 0)
 		return;
-	if (a == NULL) {
-		while (!rd_list_empty(&tolls->order) &&
-		       (tolls->accounts.count >= ACCOUNTS_MAX ||
-			rd_bucket_is_full(&longest(tolls)->bucket, now_us)))
-			account_free(tolls, longest(tolls));
-		a = rd_new(struct account);
-		memcpy(a->key, address, RD_ADDRESS_KEY);
-		rd_map_put(
-		    &tolls->accounts, &a->node,
-		    (struct rd_slice){(const char *)a->key, RD_ADDRESS_KEY});
-		rd_list_init(&a->link);
-	}
-	rd_list_remove(&a->link);
-	rd_list_push(&tolls->order, &a->link);
-	(void)rd_bucket_owe(&a->bucket, tolls->pace, rd_toll_of(bytes), now_us);
+	a = rd_accounts_use(&tolls->accounts, key_of(address), rd_clock_ms());
+	(void)rd_bucket_owe(&a->bucket, tolls->pace, rd_toll_of(bytes),
+			    rd_clock_us());
 }

@@ -29,7 +29,7 @@ FLOORS = [
      "crypto ws ws_out deflate extension http http_impl http_field http_answer judge origin page_name writer protocol frame frame_impl "
      "frame_message frame_sse"),
     ("B", "gateway", "public 0 1 2 A",
-     "access conn conn_impl conn_deflate conn_file conn_io conns channel channel_impl channel_read ring ring_impl ring_at trail look limits quota toll"),
+     "access accounts conn conn_impl conn_deflate conn_file conn_io conns channel channel_impl channel_read ring ring_impl ring_at trail look limits quota toll"),
     ("C", "gateway", "public 0 1 2 A B",
      "subscription subscription_impl settle fetch fanout slow feeds history about asker asks stale mailbox events events_impl socket "
      "outbox session session_impl session_events session_flow sessions plain plain_impl plain_open post listener pages "
