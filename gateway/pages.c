@@ -32,6 +32,7 @@
 #define FALLBACK "chat.html" /* the page of every room */
 #define TEXT     "text/plain; charset=utf-8"
 #define TAG_MAX  64
+#define TRIES    16 /* to open what is renamed again and again */
 
 #define WELCOME                                                                \
 	"This port is a gateway of Redistribute.\n\n"                          \
@@ -72,13 +73,13 @@ static int open_below(const char *dir, const char *name)
 	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
 	};
 	int top = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int fd, saved;
+	int fd, saved, tries = TRIES;
 
 	if (top < 0)
 		return -1;
 	do /* EAGAIN: something in it was renamed under way */
 		fd = (int)syscall(SYS_openat2, top, name, &how, sizeof(how));
-	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN) && --tries > 0);
 	saved = errno;
 	close(top);
 	errno = saved;
