@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import (PROGRAMS, REDIS_SERVER, REPO, certificate, channel_key,
-                     eventually, exec_handler, free_ports, xadd)
+from harness import (PROGRAMS, REDIS_SERVER, REPO, channel_key, eventually,
+                     exec_handler, free_ports, tls_redis, xadd)
 from harness import run as run_verb
 
 FAILED, USAGE, UNAVAILABLE, CONFIG = 1, 64, 69, 78
@@ -221,10 +221,7 @@ def test_interrupted_backup_leaves_the_one_of_before(run, tmp_path):
 def test_copy_of_a_redis_elsewhere(run, tmp_path, how):
     args, env = [], {}
     if how == "tls":
-        cert, key = certificate(tmp_path)
-        port = free_ports()
-        args = ["--tls-port", port, "--tls-cert-file", cert, "--tls-key-file",
-                key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no"]
+        args, port, cert = tls_redis(tmp_path)
         env["REDISTRIBUTE_REDIS_CA"] = str(cert)
     redis = run.redis("--repl-diskless-sync-delay", "0", *args,
                       tcp=how == "tcp", password=PASSWORD)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import (PROGRAMS, FakeRedis, certificate, channel_key,
-                     clean_environment, command_of, eventually, exec_handler,
-                     free_ports)
+from harness import (PROGRAMS, FakeRedis, channel_key, clean_environment,
+                     command_of, eventually, exec_handler, free_ports,
+                     tls_redis)
 from harness import run as run_verb
 
 USAGE, UNAVAILABLE, CONFIG = 64, 69, 78
@@ -68,10 +68,7 @@ def test_redis_cli_reaches_the_embedded_one(run, home):
 def test_redis_cli_has_the_password_and_ps_has_not(run, tmp_path, how):
     args, env = [], {"REDISCLI_AUTH": "of another server"}
     if how == "tls":
-        cert, key = certificate(tmp_path)
-        port = free_ports()
-        args = ["--tls-port", port, "--tls-cert-file", cert, "--tls-key-file",
-                key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no"]
+        args, port, cert = tls_redis(tmp_path)
         env["REDISTRIBUTE_REDIS_CA"] = str(cert)
     redis = run.redis(*args, tcp=True, password=PASSWORD)
     redis.client().execute_command("ACL", "SETUSER", "u", "on", f">{PASSWORD}",

@@ -15,7 +15,7 @@ import pytest
 import harness
 from harness import (PROGRAMS, REDIS_SERVER, FakeRedis, alive, certificate,
                      channel_key, command_of, eventually, free_ports, holds,
-                     parent_of, xadd)
+                     parent_of, tls_redis, xadd)
 from harness import run as run_verb
 from peer import Client, Peer, Refused
 
@@ -786,11 +786,8 @@ def test_targets_by_tcp_host_name_and_database(run):
 
 
 def test_redis_by_tls(run, tmp_path):
-    cert, key = certificate(tmp_path)
-    port = free_ports()
-    server = run.redis("--tls-port", port, "--tls-cert-file", cert,
-                       "--tls-key-file", key, "--tls-ca-cert-file", cert,
-                       "--tls-auth-clients", "no")
+    flags, port, cert = tls_redis(tmp_path)
+    server = run.redis(*flags)
     site = run.daemon("--redis-ca", cert, redis=f"rediss://localhost:{port}")
     assert run.client(site).ok("publish", channel="a", data=1)
     assert server.client().xlen(channel_key("a")) == 1

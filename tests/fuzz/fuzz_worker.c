@@ -53,16 +53,8 @@ static void configure(struct rd_config *cfg)
 			(char *)"--batch=3",
 			(char *)"--lease=500ms",
 			(char *)"--retry-delay=1ms"};
-	int argc = sizeof(argv) / sizeof(*argv), count = 0, err;
-	char *rest[sizeof(argv) / sizeof(*argv)];
-	struct rd_buf why = RD_BUF_INIT;
 
-	rd_config_init(cfg);
-	err = rd_config_load(cfg, argc, argv, 1, rest, &count, &why);
-	if (err != RD_OK)
-		fprintf(stderr, "%s\n", rd_buf_text(&why));
-	assert(err == RD_OK && count == 0);
-	rd_buf_fini(&why);
+	fuzz_settings(cfg, sizeof(argv) / sizeof(*argv), argv);
 	free(targets);
 }
 

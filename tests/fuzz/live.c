@@ -66,16 +66,8 @@ static void configure(struct rd_config *cfg)
 			(char *)"--history-rate=0",
 			(char *)"--max-histories=2",
 			(char *)"--answer-timeout=20"};
-	int argc = sizeof(argv) / sizeof(*argv), count = 0, err;
-	char *rest[sizeof(argv) / sizeof(*argv)];
-	struct rd_buf why = RD_BUF_INIT;
 
-	rd_config_init(cfg);
-	err = rd_config_load(cfg, argc, argv, 1, rest, &count, &why);
-	if (err != RD_OK)
-		fprintf(stderr, "%s\n", rd_buf_text(&why));
-	assert(err == RD_OK && count == 0);
-	rd_buf_fini(&why);
+	fuzz_settings(cfg, sizeof(argv) / sizeof(*argv), argv);
 	free(targets);
 	free(port);
 }

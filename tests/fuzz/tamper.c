@@ -29,6 +29,21 @@ struct link {
 	bool ended;
 };
 
+void fuzz_settings(struct rd_config *cfg, int argc, char **argv)
+{
+	char **rest = rd_new_array(char *, (size_t)argc);
+	struct rd_buf why = RD_BUF_INIT;
+	int count = 0, err;
+
+	rd_config_init(cfg);
+	err = rd_config_load(cfg, argc, argv, 1, rest, &count, &why);
+	if (err != RD_OK)
+		fprintf(stderr, "%s\n", rd_buf_text(&why));
+	assert(err == RD_OK && count == 0);
+	rd_buf_fini(&why);
+	free(rest);
+}
+
 /* ---- replies as bytes ---- */
 
 static void add_bulk(struct rd_buf *out, char type, struct rd_slice s)

@@ -13,6 +13,7 @@
 #ifndef RD_TESTS_FUZZ_TAMPER_H
 #define RD_TESTS_FUZZ_TAMPER_H
 
+#include "src/config.h"
 #include "src/loop.h"
 
 #include "tests/fuzz/fuzz.h"
@@ -29,6 +30,8 @@ struct tamper {
 	unsigned bad;       /* replies that were changed */
 };
 
+/* What a program would have of this command line; argv[0] is its name. */
+void fuzz_settings(struct rd_config *cfg, int argc, char **argv);
 /* Opens it at PATH-t, where PATH is the socket of Redis. */
 void tamper_open(struct tamper *t, struct rd_loop *loop, const char *to);
 /* Ends it and its links. */

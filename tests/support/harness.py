@@ -689,6 +689,14 @@ def certificate(directory, name="localhost"):
     return cert, key
 
 
+def tls_redis(directory):
+    """(flags of a redis-server, its port, the certificate to trust)"""
+    cert, key = certificate(directory)
+    port = free_ports()
+    return ["--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
+            "--tls-ca-cert-file", cert, "--tls-auth-clients", "no"], port, cert
+
+
 def exec_handler(mode, *args):
     """A --handler for tests/support/handler.py."""
     words = " ".join(str(a) for a in args)
